@@ -1,0 +1,43 @@
+"""The browser tests share one JupyterLab and one Chromium, over a copy of the notebooks."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.lab import Lab, browse, find_chromium, serve
+
+HERE = Path(__file__).parent
+NOTEBOOKS = HERE.parent.parent / "notebooks"
+NO_BROWSER = (
+    "no Chromium found: install it (Debian: apt-get install chromium; elsewhere Chrome will do),"
+    " or name the program in WORKBENCH_CHROMIUM"
+)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = find_chromium()
+    if found is None and os.environ.get("CI"):
+        pytest.fail(NO_BROWSER)
+    if found is None:
+        pytest.skip(NO_BROWSER)
+    return found
+
+
+@pytest.fixture(scope="session")
+def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    private = tmp_path_factory.mktemp("jupyter")
+    folder = tmp_path_factory.mktemp("lab") / "notebooks"
+    shutil.copytree(NOTEBOOKS, folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    with serve(folder, private) as server, browse(chromium) as context:
+        yield Lab(server, context)
