@@ -1,0 +1,158 @@
+"""What can go wrong with a call to a provider, as one tree::
+
+    WorkbenchError
+    ├── ProviderError                 the provider, or the way to it, failed
+    │   ├── InvalidRequestError       400, 413, 422: the caller's fault
+    │   ├── AuthenticationError       401, 403: the key is missing, wrong, or not allowed to
+    │   ├── NotFoundError             404: no such model
+    │   ├── QuotaExceededError        429, but no waiting helps: the account is out of money
+    │   ├── RateLimitError            429: too fast                               retryable
+    │   ├── ServerError               5xx                                         retryable
+    │   │   └── OverloadedError       503, 529                                    retryable
+    │   ├── ProviderConnectionError   no connection, or it broke                  retryable
+    │   ├── ProviderTimeoutError      no answer in time                           retryable
+    │   └── StreamInterruptedError    the stream ended early; keeps what had come
+    ├── CostExceedsLimitError         a request that a rate limit can never let through
+    └── ConfigurationError            a setting of the workbench's own is wrong
+
+`retryable` says whether the same request may succeed later, `retry_after` how long the provider asks to
+wait first.  Adapters in :mod:`workbench.providers` turn every SDK's exceptions into this tree.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AuthenticationError",
+    "ConfigurationError",
+    "CostExceedsLimitError",
+    "InvalidRequestError",
+    "NotFoundError",
+    "OverloadedError",
+    "ProviderConnectionError",
+    "ProviderError",
+    "ProviderTimeoutError",
+    "QuotaExceededError",
+    "RateLimitError",
+    "ServerError",
+    "StreamInterruptedError",
+    "WorkbenchError",
+    "error_for_status",
+]
+
+
+class WorkbenchError(Exception):
+    """The root of every error that the workbench raises on purpose."""
+
+
+class ConfigurationError(WorkbenchError, ValueError):
+    """A setting is wrong; the message says which, its value, and what is allowed."""
+
+
+class CostExceedsLimitError(WorkbenchError, ValueError):
+    """A request costs more than the limiter can ever grant at once."""
+
+
+class ProviderError(WorkbenchError):
+    """A call to a provider failed.
+
+    Args:
+        message: what the provider said.
+        provider: its name, for example ``"openai"``.
+        status: the HTTP status, where there was one.
+        request_id: the provider's id of the request, for its support.
+        retry_after: seconds that the provider asks to wait; None if it does not say.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        status = "" if self.status is None else f" {self.status}"
+        return f"{self.provider}{status}: {self.args[0]}"
+
+
+class InvalidRequestError(ProviderError):
+    """The request is wrong: sent again, it fails again."""
+
+
+class AuthenticationError(ProviderError):
+    """The key is missing, unknown or revoked, or lacks the permission."""
+
+
+class NotFoundError(ProviderError):
+    """The model or the resource does not exist."""
+
+
+class QuotaExceededError(ProviderError):
+    """The account's quota is used up; waiting does not help, paying does."""
+
+
+class RateLimitError(ProviderError):
+    """Too many requests or tokens in too short a time."""
+
+    retryable = True
+
+
+class ServerError(ProviderError):
+    """The provider failed to answer a right request."""
+
+    retryable = True
+
+
+class OverloadedError(ServerError):
+    """The provider has no capacity left at the moment."""
+
+
+class ProviderConnectionError(ProviderError):
+    """The connection could not be made, or was lost before the answer began."""
+
+    retryable = True
+
+
+class ProviderTimeoutError(ProviderError):
+    """The answer did not come within the client's timeout."""
+
+    retryable = True
+
+
+class StreamInterruptedError(ProviderError):
+    """A stream broke off, or ended without its end mark; `partial` is the text that had come.
+
+    It is not retryable as it is: a second stream would begin again with its first word.
+    """
+
+    def __init__(self, message: str, *, provider: str, partial: str) -> None:
+        super().__init__(message, provider=provider)
+        self.partial = partial
+
+
+_BY_STATUS: dict[int, type[ProviderError]] = {
+    401: AuthenticationError,
+    403: AuthenticationError,
+    404: NotFoundError,
+    408: ProviderTimeoutError,
+    429: RateLimitError,
+    503: OverloadedError,
+    529: OverloadedError,
+}
+
+
+def error_for_status(status: int) -> type[ProviderError]:
+    """The class of error for an HTTP status of 400 or more."""
+    return _BY_STATUS.get(status, ServerError if status >= 500 else InvalidRequestError)

@@ -1,0 +1,136 @@
+"""What a streamed answer is made of, independent of any provider.
+
+A stream is ``Started``, then any number of ``TextDelta`` and ``ToolCallDelta``, then ``Finished``.
+:data:`Event` is the union of them, discriminated by `type`.  :func:`split` cuts a whole answer into such a
+stream and :class:`Accumulator` puts one together again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workbench.messages import Completion, StopReason, ToolCall, Usage
+from workbench.tokens import pieces
+
+__all__ = [
+    "Accumulator",
+    "Event",
+    "Finished",
+    "Started",
+    "TextDelta",
+    "ToolCallDelta",
+    "split",
+]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Started(_Event):
+    """The provider has begun to answer."""
+
+    type: Literal["started"] = "started"
+    id: str
+    model: str
+
+
+class TextDelta(_Event):
+    """The next piece of text."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ToolCallDelta(_Event):
+    """The next fragment of a tool call.
+
+    `index` tells which call of the answer it belongs to; `id` and `name` come with its first fragment,
+    and `arguments` is a fragment of JSON text: it is not parsed before the stream has finished.
+    """
+
+    type: Literal["tool_call"] = "tool_call"
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Finished(_Event):
+    """The answer is whole."""
+
+    type: Literal["finished"] = "finished"
+    stop_reason: StopReason
+    stop_sequence: str | None = None
+    usage: Usage = Usage()
+
+
+Event = Annotated[Started | TextDelta | ToolCallDelta | Finished, Field(discriminator="type")]
+
+
+def split(completion: Completion) -> Iterator[Event]:
+    """The stream that says `completion` token by token; a tool call's name counts as one token."""
+    yield Started(id=completion.id, model=completion.model)
+    for piece in pieces(completion.text):
+        yield TextDelta(text=piece)
+    for index, call in enumerate(completion.tool_calls):
+        yield ToolCallDelta(index=index, id=call.id, name=call.name)
+        for piece in pieces(call.arguments):
+            yield ToolCallDelta(index=index, arguments=piece)
+    yield Finished(
+        stop_reason=completion.stop_reason,
+        stop_sequence=completion.stop_sequence,
+        usage=completion.usage,
+    )
+
+
+class Accumulator:
+    """Puts the events of one stream together, in linear time.
+
+    Tool calls are told apart by their index: a fragment after the first carries nothing else.
+    """
+
+    def __init__(self) -> None:
+        self.finished: Finished | None = None
+        self._started: Started | None = None
+        self._text: list[str] = []
+        self._calls: dict[int, tuple[str, str, list[str]]] = {}
+
+    def add(self, event: Event) -> None:
+        """Take in the next event."""
+        if isinstance(event, TextDelta):
+            self._text.append(event.text)
+        elif isinstance(event, ToolCallDelta):
+            call = self._calls.setdefault(event.index, (event.id or "", event.name or "", []))
+            call[2].append(event.arguments)
+        elif isinstance(event, Started):
+            self._started = event
+        else:
+            self.finished = event
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(self._text)
+
+    def completion(self) -> Completion:
+        """The whole answer.
+
+        Raises:
+            ValueError: the stream has not begun or not finished; `text` holds what has come.
+        """
+        if self._started is None or self.finished is None:
+            raise ValueError("the stream has not finished: there is no whole answer yet")
+        calls = (self._calls[index] for index in sorted(self._calls))
+        return Completion(
+            id=self._started.id,
+            model=self._started.model,
+            text=self.text,
+            tool_calls=tuple(ToolCall(id=i, name=n, arguments="".join(a)) for i, n, a in calls),
+            stop_reason=self.finished.stop_reason,
+            stop_sequence=self.finished.stop_sequence,
+            usage=self.finished.usage,
+        )

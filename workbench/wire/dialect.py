@@ -1,0 +1,137 @@
+"""What the providers' wire protocols have in common: the vocabulary between them and a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from workbench.events import Event
+from workbench.messages import Completion, Request
+
+__all__ = ["Call", "Dialect", "Encoder", "ErrorKind", "LimitState", "WireError", "compact", "text_of"]
+
+ErrorKind = Literal[
+    "invalid_request",
+    "authentication",
+    "permission",
+    "not_found",
+    "too_large",
+    "rate_limit",
+    "quota",
+    "server_error",
+    "overloaded",
+]
+
+
+class WireError(Exception):
+    """A request that a provider refuses, before it is put into that provider's words.
+
+    Args:
+        kind: what is wrong; each dialect has its own status, type and code for it.
+        message: what is said about it.
+        param: the parameter at fault, for example ``messages[0].role``.
+        code: a finer reason than `kind`, where the provider has one.
+        status: another status than the kind's usual one.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind: ErrorKind = kind
+        self.message, self.param, self.code, self.status = message, param, code, status
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A decoded HTTP request: what is asked of the model, and how the answer is to be sent."""
+
+    request: Request
+    stream: bool = False
+    n: int = 1
+    include_usage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """A rate limit at one instant: `name` is requests, tokens, input-tokens or output-tokens."""
+
+    name: str
+    limit: float
+    remaining: float
+    reset_seconds: float
+
+
+class Encoder(Protocol):
+    """Turns events into the bytes of a stream."""
+
+    def encode(self, event: Event, choice: int = 0) -> bytes:
+        """The bytes that say `event` in the choice of that index."""
+
+    def end(self) -> bytes:
+        """The bytes that end the stream."""
+
+
+class Dialect(Protocol):
+    """A provider's wire protocol as a server needs it; ``wire.openai`` and ``wire.anthropic`` are two."""
+
+    name: str
+    path: str
+    request_id_header: str
+    id_prefix: str
+    call_id_prefix: str
+
+    def api_key(self, headers: Callable[[str], str | None]) -> str | None:
+        """The key among a request's headers."""
+
+    def decode_request(self, body: Any) -> Call:
+        """Understand a request's JSON; WireError says what is wrong with it."""
+
+    def encode_completions(self, completions: Sequence[Completion], created: int) -> bytes:
+        """The whole answer as JSON."""
+
+    def stream_encoder(self, call: Call, created: int, input_tokens: int) -> Encoder:
+        """The answer as a stream."""
+
+    def encode_error(self, error: WireError, request_id: str) -> tuple[int, bytes]:
+        """Status and body of an error."""
+
+    def limit_headers(self, states: Iterable[LimitState], now: datetime) -> dict[str, str]:
+        """The rate limits' state, as response headers."""
+
+
+class WireModel(BaseModel):
+    """Part of a request as it stands on the wire; parameters that change nothing here are let through."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+def first_error(error: ValidationError) -> tuple[str, tuple[int | str, ...], str]:
+    """Type, place and message of the most telling error of a validation.
+
+    Of a union's errors that is the deepest one: the branch that fitted best.
+    """
+    best = max(error.errors(include_url=False), key=lambda e: len(e["loc"]))
+    return best["type"], best["loc"], best["msg"]
+
+
+compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""JSON without white space, characters as they are."""
+
+
+def text_of(content: str | Sequence[Any] | None) -> str:
+    """The text of a message's content: a string, or blocks of which some have text."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(text for block in content if (text := getattr(block, "text", None)))
