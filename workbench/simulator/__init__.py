@@ -1,0 +1,152 @@
+"""A provider of the OpenAI and the Anthropic API that needs no key and no network.
+
+The clients that it hands out are the real SDKs' own; only the bytes come from here.  Everything it does
+(words, latency, queueing, limits, faults) comes from one seed, and its log tells what truly happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from workbench.errors import ConfigurationError
+from workbench.simulator.answers import Script
+from workbench.simulator.engine import Engine
+from workbench.simulator.log import RequestLog, RequestRecord
+from workbench.simulator.models import (
+    CATALOG,
+    Faults,
+    Latency,
+    ModelProfile,
+    Outage,
+    RateLimits,
+)
+from workbench.simulator.transport import AsyncTransport, Line, SyncTransport
+
+if TYPE_CHECKING:
+    import anthropic
+    import openai
+
+__all__ = [
+    "CATALOG",
+    "Faults",
+    "Latency",
+    "ModelProfile",
+    "Outage",
+    "RateLimits",
+    "RequestLog",
+    "RequestRecord",
+    "Script",
+    "Simulator",
+]
+
+_KEY = "simulated-key"
+_URL = "http://simulator.invalid"  # never looked up; the top-level domain is reserved (RFC 2606)
+
+
+class Simulator:
+    """A simulated provider, in process.
+
+    Args:
+        seed: of everything that is random; the same seed and program give the same log, byte for byte.
+        models: replaces or adds to the built-in models, by name.
+        limits: rate limits for every model, instead of each model's own.
+        slots: requests that each model serves at once, instead of each model's own.
+        faults: what goes wrong, and how often.
+        script: what the models say: a function of the request, a mapping from a part of the prompt to
+            an answer, or a sequence of answers. Without one they answer from the prompt.
+        keys: the API keys that are accepted; by default any key is.
+        edge_latency: seconds that every answer takes besides the model's own time.
+        max_body_bytes: a larger request is refused with status 413.
+
+    Raises:
+        ConfigurationError: an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        models: Iterable[ModelProfile] = (),
+        limits: RateLimits | None = None,
+        slots: int | None = None,
+        faults: Faults | None = None,
+        script: Script | None = None,
+        keys: Iterable[str] | None = None,
+        edge_latency: float = 0.02,
+        max_body_bytes: int = 32_000_000,
+    ) -> None:
+        if edge_latency <= 0:
+            message = f"edge_latency must be positive (no answer takes no time), got {edge_latency!r}"
+            raise ConfigurationError(message)
+        changes: dict[str, Any] = {"limits": limits, "slots": slots}
+        given = {name: value for name, value in changes.items() if value is not None}
+        offered = {(m.provider, m.name): m for m in (*CATALOG, *models)}
+        try:
+            catalog = [ModelProfile(**{**dict(m), **given}) for m in offered.values()]
+        except ValidationError as error:
+            raise ConfigurationError(f"wrong settings for the simulator: {error}") from error
+        self._engine = Engine(
+            seed=seed,
+            models=catalog,
+            faults=faults or Faults(),
+            script=script,
+            keys=None if keys is None else frozenset(keys),
+            edge_latency=edge_latency,
+            max_body_bytes=max_body_bytes,
+        )
+        self._line = Line(self._engine)
+
+    @property
+    def log(self) -> RequestLog:
+        """What happened so far, as the provider saw it."""
+        with self._line.lock:
+            return self._engine.log
+
+    def now(self) -> float:
+        """Seconds on the simulator's timeline, on which its log and its outages are."""
+        return self._line.timeline.now()
+
+    def openai(self, **options: Any) -> openai.AsyncOpenAI:
+        """A real ``AsyncOpenAI`` client; `options` are its own (``max_retries``, ``timeout``, …)."""
+        import httpx2
+        import openai
+
+        http = httpx2.AsyncClient(transport=AsyncTransport(self._line, "openai"))
+        return openai.AsyncOpenAI(**_client_options(options, "/v1", openai), http_client=http)
+
+    def openai_sync(self, **options: Any) -> openai.OpenAI:
+        """A real, blocking ``OpenAI`` client."""
+        import httpx2
+        import openai
+
+        http = httpx2.Client(transport=SyncTransport(self._line, "openai"))
+        return openai.OpenAI(**_client_options(options, "/v1", openai), http_client=http)
+
+    def anthropic(self, **options: Any) -> anthropic.AsyncAnthropic:
+        """A real ``AsyncAnthropic`` client; `options` are its own (``max_retries``, ``timeout``, …)."""
+        import anthropic
+        import httpx2
+
+        http = httpx2.AsyncClient(transport=AsyncTransport(self._line, "anthropic"))
+        return anthropic.AsyncAnthropic(**_client_options(options, "", anthropic), http_client=http)
+
+    def anthropic_sync(self, **options: Any) -> anthropic.Anthropic:
+        """A real, blocking ``Anthropic`` client."""
+        import anthropic
+        import httpx2
+
+        http = httpx2.Client(transport=SyncTransport(self._line, "anthropic"))
+        return anthropic.Anthropic(**_client_options(options, "", anthropic), http_client=http)
+
+
+def _client_options(options: dict[str, Any], path: str, sdk: Any) -> dict[str, Any]:
+    """The SDK's own default timeout, which it drops for a client that is handed to it."""
+    return {
+        "api_key": _KEY,
+        "base_url": f"{_URL}{path}",
+        "timeout": sdk.DEFAULT_TIMEOUT,
+        **options,
+    }

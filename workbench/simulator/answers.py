@@ -1,0 +1,228 @@
+"""What the simulated model says: extracts that answer the prompt, tool calls, JSON.
+
+An answer depends on the seed and on the request, on nothing else.  Without a script the model is an
+extractive one: it ranks the sentences of the conversation, and of a page of knowledge about the field,
+by the words that they share with the last question.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from itertools import count as count_from
+
+from workbench.errors import ConfigurationError
+from workbench.messages import Completion, Request, StopReason, Tool, ToolCall, Usage
+from workbench.simulator.schemas import sample
+from workbench.tokens import count, pieces
+from workbench.wire.dialect import Call, compact
+
+__all__ = ["Answer", "Responder", "Script", "Writer"]
+
+Answer = str | Sequence[ToolCall]
+Responder = Callable[[Request], Answer | None]
+Script = Responder | Mapping[str, Answer] | Sequence[Answer]
+
+_WORD = re.compile(r"[^\W_]+")
+_SENTENCE = re.compile(r"(?<=[.!?。!?])\s+|\n+")
+_STOP_WORDS = frozenset(
+    ["about", "after", "again", "all", "also", "and", "any", "are", "because", "been", "before", "being", "between", "both", "but", "can", "could", "does", "each", "for", "from", "had", "has", "have", "how", "into", "its", "just", "like", "may", "more", "most", "much", "not", "now", "of", "only", "other", "our", "out", "over", "same", "should", "some", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "through", "too", "under", "until", "very", "was", "were", "what", "when", "where", "which", "while", "who", "why", "will", "with", "would", "you", "your", "explain", "tell", "give", "please", "one", "sentence", "sentences", "short", "answer", "question", "describe", "write", "say"]
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def _stems(text: str) -> frozenset[str]:
+    """The words that carry meaning, cut to six letters so that their forms agree."""
+    words = _WORD.findall(text.lower())
+    return frozenset(w[:6] for w in words if w not in _STOP_WORDS and (len(w) > 2 or not w.isascii()))
+
+
+@functools.cache
+def _knowledge() -> dict[str, frozenset[str]]:
+    """The sentences that every model knows, each with its stems."""
+    text = files("workbench.simulator").joinpath("knowledge.txt").read_text(encoding="utf-8")
+    return {line: _stems(line) for line in text.splitlines()}
+
+
+@functools.lru_cache(maxsize=4096)
+def _size(sentence: str) -> int:
+    return count(" " + sentence)
+
+
+def _question(request: Request) -> str:
+    for message in reversed(request.messages):
+        if message.role == "user":
+            return message.content
+    return request.messages[-1].content
+
+
+def _last_sentence(text: str) -> str:
+    return _SENTENCE.split(text.strip())[-1]
+
+
+def _context(request: Request, question: str) -> list[str]:
+    """Sentences that the prompt itself offers: all of it but the question asked."""
+    text = "\n".join(m.content for m in request.messages if m.role in ("system", "user", "tool"))
+    asked = _last_sentence(question)
+    sentences = (s.strip() for s in _SENTENCE.split(text))
+    return [s for s in dict.fromkeys(sentences) if s and s != asked and not s.endswith("?")]
+
+
+def write(request: Request, rng: random.Random, length: int) -> str:
+    """Prose of at least `length` tokens that answers the last question from what is known."""
+    results = [m.content for m in request.messages if m.role == "tool"]
+    question = _question(request)
+    wanted = _stems(question)
+    context = _context(request, question)
+
+    scores = {known: len(wanted & stems) + rng.random() / 4 for known, stems in _knowledge().items()}
+    scores |= {own: len(wanted & _stems(own)) + 0.5 + rng.random() / 4 for own in context}
+    ranked = sorted(scores, key=scores.__getitem__, reverse=True)
+    parts = [f"The tools say: {'; '.join(results)}."] if results else []
+    size = sum(count(part) for part in parts)
+    for sentence in ranked:
+        if parts and size >= length:
+            break
+        parts.append(sentence)
+        size += _size(sentence)
+    while size < length:  # asked for more than there is to say
+        sentence = rng.choice(ranked)
+        parts.append(sentence)
+        size += _size(sentence)
+    return " ".join(parts)
+
+
+def choose_tools(request: Request, rng: random.Random) -> list[Tool]:
+    """The tools that the request demands, or that share words with the question."""
+    if request.tool_choice == "none" or not request.tools:
+        return []
+    named = [tool for tool in request.tools if tool.name == request.tool_choice]
+    if named:
+        return named
+    if request.tool_choice == "auto" and request.messages[-1].role == "tool":
+        return []  # the results are there: now it answers
+    wanted = _stems(_question(request))
+    scores = [len(wanted & _stems(f"{t.name.replace('_', ' ')} {t.description}")) for t in request.tools]
+    best = [tool for tool, score in zip(request.tools, scores, strict=True) if score]
+    if not best and request.tool_choice == "required":
+        best = [rng.choice(request.tools)]
+    return best if request.parallel_tool_calls else best[:1]
+
+
+class Writer:
+    """Turns requests into completions; `script` takes the place of the model's own words.
+
+    Args:
+        script: a function of the request, which may return None for "as usual"; or a mapping from a part
+            of the prompt to the answer; or a sequence of answers, one for each request in their order.
+    """
+
+    def __init__(self, script: Script | None) -> None:
+        self._respond: Responder = _responder(script)
+
+    def write(
+        self,
+        call: Call,
+        rng: random.Random,
+        *,
+        length: int,
+        id: str,
+        call_prefix: str,
+        input_tokens: int,
+    ) -> list[Completion]:
+        """The choices that answer `call`.
+
+        Args:
+            rng: decides every choice of words.
+            length: tokens that the model would write by itself.
+            id: of the completion.
+            call_prefix: with which the ids of tool calls begin.
+            input_tokens: of the prompt, for the usage.
+        """
+        request = call.request
+        scripted = self._respond(request)
+        choices = []
+        for _ in range(call.n):
+            answer = self._compose(request, rng, length) if scripted is None else scripted
+            if not isinstance(answer, str):
+                answer = [_with_id(c, call_prefix, rng) for c in answer]
+            text, calls, used, reason, stop = _limit(request, answer)
+            choices.append(
+                Completion(
+                    id=id,
+                    model=request.model,
+                    text=text,
+                    tool_calls=tuple(calls),
+                    stop_reason=reason,
+                    stop_sequence=stop,
+                    usage=Usage(input_tokens=input_tokens, output_tokens=used),
+                )
+            )
+        return choices
+
+    def _compose(self, request: Request, rng: random.Random, length: int) -> Answer:
+        if tools := choose_tools(request, rng):
+            hints = _question(request)
+            arguments = (compact(sample(tool.parameters, rng, hints)) for tool in tools)
+            return [ToolCall(id="", name=t.name, arguments=a) for t, a in zip(tools, arguments, strict=True)]
+        if request.response_format is not None:
+            return compact(sample(request.response_format.json_schema, rng, _question(request)))
+        return write(request, rng, length)
+
+
+def _responder(script: Script | None) -> Responder:
+    if script is None:
+        return lambda request: None
+    if callable(script):
+        return script
+    if isinstance(script, Mapping):
+        answers = dict(script)
+        return lambda request: next((a for part, a in answers.items() if part in request.text), None)
+    if isinstance(script, str):
+        return lambda request: script
+    lines, numbers = list(script), count_from()
+
+    def next_line(request: Request) -> Answer:
+        if (number := next(numbers)) >= len(lines):
+            raise ConfigurationError(f"the script has {len(lines)} answers, and request {number + 1} came")
+        return lines[number]
+
+    return next_line
+
+
+def _with_id(call: ToolCall, prefix: str, rng: random.Random) -> ToolCall:
+    return call if call.id else call.model_copy(update={"id": f"{prefix}{rng.getrandbits(96):024x}"})
+
+
+def _limit(request: Request, answer: Answer) -> tuple[str, list[ToolCall], int, StopReason, str | None]:
+    """Apply the stop sequences and the length limit.
+
+    Returns:
+        text, tool calls, tokens, and why and at which stop sequence it ends.
+    """
+    text, calls = (answer, []) if isinstance(answer, str) else ("", list(answer))
+    stop = None
+    found = [(at, stop) for stop in request.stop if stop and (at := text.find(stop)) >= 0]
+    if found:
+        at, stop = min(found)
+        text = text[:at]
+    tokens = pieces(text)
+    left = math.inf if request.max_tokens is None else request.max_tokens - len(tokens)
+    if left < 0:
+        return "".join(tokens[: int(left)]), [], len(tokens) + int(left), "length", None
+    used, kept = len(tokens), []
+    for call in calls:
+        fragments = pieces(call.arguments)
+        size = 1 + len(fragments)
+        if size > left:
+            if left:
+                arguments = "".join(fragments[: int(left) - 1])
+                kept.append(call.model_copy(update={"arguments": arguments}))
+            return text, kept, used + int(left), "length", None
+        kept.append(call)
+        used, left = used + size, left - size
+    return text, kept, used, "tool_calls" if kept else "stop", stop
