@@ -1,1 +1,71 @@
-"""temporary"""
+"""A workbench for LLM engineering: measure how production code calls LLM APIs, offline, in virtual time.
+
+Names are imported when they are first used, so that ``import workbench`` loads no SDK and no plotting.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.charts import Chart as Chart
+    from workbench.charts import in_flight as in_flight
+    from workbench.charts import timeline as timeline
+    from workbench.charts import waterfall as waterfall
+    from workbench.clock import DeadlockError as DeadlockError
+    from workbench.clock import VirtualTimeLoop as VirtualTimeLoop
+    from workbench.clock import now as now
+    from workbench.clock import run as run
+    from workbench.fanout import FanOut as FanOut
+    from workbench.fanout import fan_out as fan_out
+    from workbench.limiter import RateLimiter as RateLimiter
+    from workbench.messages import Completion as Completion
+    from workbench.messages import Message as Message
+    from workbench.messages import Request as Request
+    from workbench.messages import Tool as Tool
+    from workbench.messages import ToolCall as ToolCall
+    from workbench.messages import Usage as Usage
+    from workbench.notebook import load_ipython_extension as load_ipython_extension
+    from workbench.notebook import unload_ipython_extension as unload_ipython_extension
+    from workbench.providers import AnthropicProvider as AnthropicProvider
+    from workbench.providers import OpenAIProvider as OpenAIProvider
+    from workbench.providers import default_provider as default_provider
+    from workbench.simulator import Faults as Faults
+    from workbench.simulator import Latency as Latency
+    from workbench.simulator import ModelProfile as ModelProfile
+    from workbench.simulator import Outage as Outage
+    from workbench.simulator import RateLimits as RateLimits
+    from workbench.simulator import Simulator as Simulator
+    from workbench.tracing import recording as recording
+    from workbench.tracing import span as span
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "charts": ("Chart", "in_flight", "timeline", "waterfall"),
+    "clock": ("DeadlockError", "VirtualTimeLoop", "now", "run"),
+    "fanout": ("FanOut", "fan_out"),
+    "limiter": ("RateLimiter",),
+    "messages": ("Completion", "Message", "Request", "Tool", "ToolCall", "Usage"),
+    "notebook": ("load_ipython_extension", "unload_ipython_extension"),
+    "providers": ("AnthropicProvider", "OpenAIProvider", "default_provider"),
+    "simulator": ("Faults", "Latency", "ModelProfile", "Outage", "RateLimits", "Simulator"),
+    "tracing": ("recording", "span"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"workbench.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -71,16 +71,17 @@ class DeadlockError(RuntimeError):
 def virtual_loop() -> VirtualTimeLoop | None:
     """The virtual-time loop that this code runs on, or was started from; None on the wall clock."""
     try:
-        loop: object = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
     except RuntimeError:  # a worker thread: it inherits the loop by its context
-        loop = _CURRENT.get(None)
-    return loop if isinstance(loop, VirtualTimeLoop) and not loop.is_closed() else None
+        inherited = _CURRENT.get(None)
+        return None if inherited is None or inherited.is_closed() else inherited
+    return loop if isinstance(loop, VirtualTimeLoop) else None
 
 
 def now() -> float:
     """Seconds on the current clock: virtual time where it runs, ``time.monotonic()`` elsewhere."""
     loop = virtual_loop()
-    return time.monotonic() if loop is None else loop.time()
+    return time.monotonic() if loop is None else loop._now_ns / _NS
 
 
 def date() -> datetime:

@@ -63,14 +63,14 @@ class Tool(_Frozen):
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
     description: str = ""
-    parameters: dict[str, JsonValue] = Field(default_factory=lambda: {"type": "object"})
+    parameters: dict[str, JsonValue] = {"type": "object"}
 
 
 class ResponseFormat(_Frozen):
     """Ask for JSON: any object, or one that satisfies `json_schema`."""
 
     name: str = "answer"
-    json_schema: dict[str, JsonValue] = Field(default_factory=lambda: {"type": "object"})
+    json_schema: dict[str, JsonValue] = {"type": "object"}
 
 
 class Request(_Frozen):

@@ -26,8 +26,8 @@ from workbench.simulator.models import (
 from workbench.simulator.transport import AsyncTransport, Line, SyncTransport
 
 if TYPE_CHECKING:
-    import anthropic
-    import openai
+    from anthropic import Anthropic, AsyncAnthropic
+    from openai import AsyncOpenAI, OpenAI
 
 __all__ = [
     "CATALOG",
@@ -109,7 +109,7 @@ class Simulator:
         """Seconds on the simulator's timeline, on which its log and its outages are."""
         return self._line.timeline.now()
 
-    def openai(self, **options: Any) -> openai.AsyncOpenAI:
+    def openai(self, **options: Any) -> AsyncOpenAI:
         """A real ``AsyncOpenAI`` client; `options` are its own (``max_retries``, ``timeout``, …)."""
         import httpx2
         import openai
@@ -117,7 +117,7 @@ class Simulator:
         http = httpx2.AsyncClient(transport=AsyncTransport(self._line, "openai"))
         return openai.AsyncOpenAI(**_client_options(options, "/v1", openai), http_client=http)
 
-    def openai_sync(self, **options: Any) -> openai.OpenAI:
+    def openai_sync(self, **options: Any) -> OpenAI:
         """A real, blocking ``OpenAI`` client."""
         import httpx2
         import openai
@@ -125,7 +125,7 @@ class Simulator:
         http = httpx2.Client(transport=SyncTransport(self._line, "openai"))
         return openai.OpenAI(**_client_options(options, "/v1", openai), http_client=http)
 
-    def anthropic(self, **options: Any) -> anthropic.AsyncAnthropic:
+    def anthropic(self, **options: Any) -> AsyncAnthropic:
         """A real ``AsyncAnthropic`` client; `options` are its own (``max_retries``, ``timeout``, …)."""
         import anthropic
         import httpx2
@@ -133,7 +133,7 @@ class Simulator:
         http = httpx2.AsyncClient(transport=AsyncTransport(self._line, "anthropic"))
         return anthropic.AsyncAnthropic(**_client_options(options, "", anthropic), http_client=http)
 
-    def anthropic_sync(self, **options: Any) -> anthropic.Anthropic:
+    def anthropic_sync(self, **options: Any) -> Anthropic:
         """A real, blocking ``Anthropic`` client."""
         import anthropic
         import httpx2

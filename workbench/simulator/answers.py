@@ -30,7 +30,13 @@ Script = Responder | Mapping[str, Answer] | Sequence[Answer]
 _WORD = re.compile(r"[^\W_]+")
 _SENTENCE = re.compile(r"(?<=[.!?。!?])\s+|\n+")
 _STOP_WORDS = frozenset(
-    ["about", "after", "again", "all", "also", "and", "any", "are", "because", "been", "before", "being", "between", "both", "but", "can", "could", "does", "each", "for", "from", "had", "has", "have", "how", "into", "its", "just", "like", "may", "more", "most", "much", "not", "now", "of", "only", "other", "our", "out", "over", "same", "should", "some", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "through", "too", "under", "until", "very", "was", "were", "what", "when", "where", "which", "while", "who", "why", "will", "with", "would", "you", "your", "explain", "tell", "give", "please", "one", "sentence", "sentences", "short", "answer", "question", "describe", "write", "say"]
+    """
+    about after again all also and any are because been before being between both but can could does
+    each for from had has have how into its just like may more most much not now of only other our out
+    over same should some such than that the their them then there these they this those through too
+    under until very was were what when where which while who why will with would you your explain tell
+    give please one sentence sentences short answer question describe write say
+    """.split()  # noqa: SIM905 - one word a line would fill the page
 )
 
 

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
-from typing import Literal
 
 from workbench.errors import ConfigurationError
 from workbench.events import Event, split
@@ -96,7 +95,7 @@ class Exchange(Place):
     request_id: str
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    parts: Iterator[tuple[float, bytes | Breakage]] = iter(())
+    parts: Iterable[tuple[float, bytes | Breakage]] = ()
     head_offset: float = 0.0
     model: ModelProfile | None = None
     stream: bool = False
@@ -193,9 +192,11 @@ class Engine:
     ) -> None:
         self.seed, self.faults, self.keys = seed, faults, keys
         self.edge_latency, self.max_body_bytes = edge_latency, max_body_bytes
-        self.models = {(model.provider, model.name): model for model in models}
+        self.models: dict[tuple[str, str], ModelProfile] = {(m.provider, m.name): m for m in models}
         self._writer = Writer(script)
-        self._slots = {key: Slots(model.slots) for key, model in self.models.items()}
+        self._slots: dict[tuple[str, str], Slots[Exchange]] = {
+            key: Slots(model.slots) for key, model in self.models.items()
+        }
         self._accounts: dict[tuple[str, str, str], Account] = {}
         self._seen: Counter[str] = Counter()
         self._exchanges: list[Exchange] = []
@@ -207,7 +208,7 @@ class Engine:
 
     def receive(
         self,
-        provider: Literal["openai", "anthropic"],
+        provider: str,
         request: HttpRequest,
         now: float,
         date: datetime,
@@ -236,7 +237,7 @@ class Engine:
             self._reject(exchange, error)
         except _Broken as broken:
             exchange.outcome, exchange.error = "broken", broken.breakage.name.lower()
-            exchange.parts = iter([(self.edge_latency, broken.breakage)])
+            exchange.parts = [(self.edge_latency, broken.breakage)]
             exchange.head_offset = self.edge_latency
         return exchange
 
@@ -266,7 +267,7 @@ class Engine:
         exchange.status, body = exchange.dialect.encode_error(error, exchange.request_id)
         exchange.outcome = "failed" if exchange.status >= 500 else "rejected"
         exchange.error = error.kind
-        exchange.parts = iter([(self.edge_latency, body)])
+        exchange.parts = [(self.edge_latency, body)]
         exchange.head_offset = self.edge_latency
 
     def _authenticate(self, dialect: Dialect, request: HttpRequest) -> str:
@@ -433,7 +434,7 @@ class Engine:
         exchange.duration = exchange.schedule.last
         if not call.stream:
             body = exchange.dialect.encode_completions(completions, created)
-            exchange.parts = iter([(exchange.duration, body)])
+            exchange.parts = [(exchange.duration, body)]
             exchange.head_offset = exchange.duration
             return
         if breaks:
@@ -442,9 +443,7 @@ class Engine:
         exchange.head_offset = self.edge_latency
         encoder = exchange.dialect.stream_encoder(call, created, exchange.input_tokens)
         chunks = _chunks([list(split(completion)) for completion in completions], encoder)
-        parts: Iterator[tuple[float, bytes | Breakage]] = zip(
-            exchange.schedule.offsets(), chunks, strict=False
-        )
+        parts = zip(exchange.schedule.offsets(), chunks, strict=False)  # it may break off before its end
         spoilt = breaks or self.faults.split_characters
         exchange.parts = breaks.spoil(parts, self.faults.split_characters) if spoilt else parts
 
@@ -500,7 +499,7 @@ class _StreamFaults:
                 yield offset, Breakage.DISCONNECTED
                 return
             if token == self.malformed_at:
-                chunk = b'data: {"id": "chatcmpl-broken", "choices": [{"delta": {"con\n\n' + chunk
+                chunk = chunk[: chunk.index(b"data: ") + 30] + b"\n\n"  # an event that is no JSON
             chunk, rest = (rest + chunk, b"") if not split_characters else _cut(rest + chunk)
             yield offset, chunk
         if rest:

@@ -55,10 +55,9 @@ def sample(schema: Mapping[str, Any], rng: random.Random, hints: str = "") -> An
 class _Sampler:
     def __init__(self, root: Mapping[str, Any], rng: random.Random, hints: str) -> None:
         self._root, self._rng = root, rng
-        skipped = {"What", "How", "Is", "The", "Please", "Which", "Where", "Find", "Get", "And", "I"}
-        starts = (name.split(" ", 1) for name in _NAME.findall(hints))
-        names = (" ".join(w[1:] if w[0] in skipped else w) for w in starts)
-        self._names = [name for name in names if name]
+        found = [(match.start(), match.group()) for match in _NAME.finditer(hints)]
+        first = [name for at, name in found if at and hints[at - 2 : at - 1] not in ".!?\n"]
+        self._names = [*first, *(name for _, name in found if name not in first)]
         self._numbers = [float(number) for number in _NUMBER.findall(hints)]
 
     def value(self, schema: Any, depth: int) -> Any:
@@ -81,12 +80,13 @@ class _Sampler:
             raise ConfigurationError(f"a JSON schema's type must be one of {sorted(makers)}, got {kind!r}")
         return makers[kind](schema, depth)
 
-    def _resolve(self, schema: Any, depth: int) -> Mapping[str, Any]:
+    def _resolve(self, start: Any, depth: int) -> Mapping[str, Any]:
         """Follow references and choose among alternatives, until plain keywords are left."""
-        if schema is True:
+        if start is True:
             return {"type": "string"}
-        if not isinstance(schema, Mapping):
-            raise ConfigurationError(f"a JSON schema must be an object, got {schema!r}")
+        if not isinstance(start, Mapping):
+            raise ConfigurationError(f"a JSON schema must be an object, got {start!r}")
+        schema: Mapping[str, Any] = start
         for _ in range(100):
             if "$ref" in schema:
                 rest = {key: value for key, value in schema.items() if key != "$ref"}
@@ -114,7 +114,9 @@ class _Sampler:
                 target = target[part.replace("~1", "/").replace("~0", "~")]
         except (KeyError, TypeError):
             raise ConfigurationError(f"the schema has nothing at its $ref {reference!r}") from None
-        return target  # type: ignore[no-any-return]  # JSON
+        if not isinstance(target, Mapping):
+            raise ConfigurationError(f"the schema's $ref {reference!r} leads to {target!r}, not to a schema")
+        return target
 
     def _kind(self, schema: Mapping[str, Any], depth: int) -> Any:
         kind = schema.get("type")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush, heapreplace
+from typing import Generic, TypeVar
 
 __all__ = ["Place", "Slots"]
 
@@ -23,16 +24,19 @@ class Place:
     end: float = 0.0
 
 
-class Slots:
+P = TypeVar("P", bound=Place)
+
+
+class Slots(Generic[P]):
     """`count` places; :meth:`admit` plans a request, :meth:`leave` takes one out of the plan."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self._free = [0.0] * count  # when each place is free: a heap
-        self._places: list[Place] = []  # in the order of arrival; those that have ended are swept out
+        self._places: list[P] = []  # in the order of arrival; those that have ended are swept out
         self._sweep_at = 64
 
-    def admit(self, place: Place, now: float) -> None:
+    def admit(self, place: P, now: float) -> None:
         """Plan `place`: it starts as soon as one is free, after all who came before."""
         place.start = max(now, self._free[0])
         place.end = place.start + place.duration
@@ -42,7 +46,7 @@ class Slots:
             self._places = [p for p in self._places if p.end > now]
             self._sweep_at = 64 + 2 * len(self._places)
 
-    def leave(self, place: Place, now: float) -> list[Place]:
+    def leave(self, place: P, now: float) -> list[P]:
         """Free the place of a request whose client has gone; return those that now start earlier."""
         places = [p for p in self._places if p.end > now and p is not place]
         self._places = places

@@ -35,7 +35,7 @@ class Line:
         self.engine = engine
         self.timeline = Timeline()
         self.lock = threading.Lock()
-        self.waiting: dict[int, Callable[[], None]] = {}  # by exchange number: how to wake who waits
+        self.waiting: dict[int, Callable[[], object]] = {}  # by exchange number: how to wake who waits
 
     def receive(
         self, provider: Literal["openai", "anthropic"], request: httpx2.Request, body: bytes
