@@ -13,13 +13,15 @@ PACKAGE = Path(__file__).parent.parent / "workbench"
 # A unit is a module or a package of workbench. It imports only from units with a lower number,
 # never from its own row.
 LAYERS = """
-    0 vocabulary   errors messages events clock tokens
-    1 machines     wire limits
-    2 instruments  tracing
-    3 endpoints    simulator providers
-    4 drivers      limiter fanout
-    6 views        charts progress
-    8 shell        notebook
+    0 vocabulary   errors messages clock tokens
+    1 machines     events limits
+    2 wire         wire
+    3 instruments  tracing progress limiter
+    4 provider     simulator
+    5 adapters     providers
+    6 drivers      fanout
+    7 views        charts
+    8 shell        notebook nesting
 """
 # `import workbench` may load these at once; its __getattr__ loads the rest when it is first used.
 EAGER = {"errors", "clock"}

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from workbench.simulator import ModelProfile as ModelProfile
     from workbench.simulator import Outage as Outage
     from workbench.simulator import RateLimits as RateLimits
+    from workbench.simulator import RequestLog as RequestLog
     from workbench.simulator import Simulator as Simulator
     from workbench.tracing import recording as recording
     from workbench.tracing import span as span
@@ -50,7 +51,7 @@ _HOMES = {
     "messages": ("Completion", "Message", "Request", "Tool", "ToolCall", "Usage"),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "providers": ("AnthropicProvider", "OpenAIProvider", "default_provider"),
-    "simulator": ("Faults", "Latency", "ModelProfile", "Outage", "RateLimits", "Simulator"),
+    "simulator": ("Faults", "Latency", "ModelProfile", "Outage", "RateLimits", "RequestLog", "Simulator"),
     "tracing": ("recording", "span"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
