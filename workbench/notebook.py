@@ -1,0 +1,225 @@
+"""The IPython extension: cells in virtual time, and a stop button that works.
+
+``%load_ext workbench`` gives a notebook, or IPython in a terminal:
+
+* ``%%virtual``, which runs a whole cell, with top-level ``await``, in virtual time;
+* an Interrupt that reaches a cell at once while it awaits on the wall clock (ipykernel #881).
+
+Rule of this file: whatever a plain cell does, a ``%%virtual`` cell does too.  It runs in the user's
+namespace and thread, displays its last expression, ends when it is interrupted, and its errors show
+the user's own lines.  What it prints is the same in every run, warnings and tracebacks included.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import hashlib
+import linecache
+import re
+import signal
+import socket
+import sys
+import threading
+import traceback
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType
+from typing import Any, TypeAlias, cast
+
+from IPython.core.error import UsageError
+
+from workbench import clock
+
+__all__ = ["load_ipython_extension", "unload_ipython_extension"]
+
+Shell: TypeAlias = Any  # IPython's InteractiveShell, most of which has no types
+
+_loaded: weakref.WeakKeyDictionary[Shell, contextlib.ExitStack] = weakref.WeakKeyDictionary()
+
+
+def load_ipython_extension(shell: Shell) -> None:
+    """Do what ``%load_ext workbench`` asks for; a second time changes nothing."""
+    if shell not in _loaded:
+        _loaded[shell] = undo = contextlib.ExitStack()
+        undo.enter_context(_virtual_magic(shell))
+        undo.enter_context(_short_tracebacks(shell))
+        undo.enter_context(_signals_wake_the_loop())
+
+
+def unload_ipython_extension(shell: Shell) -> None:
+    """Undo :func:`load_ipython_extension`."""
+    _loaded.pop(shell, contextlib.ExitStack()).close()
+
+
+@contextlib.contextmanager
+def _virtual_magic(shell: Shell) -> Iterator[None]:
+    def virtual(line: str, body: str) -> None:
+        """Run the cell, with top-level `await`, in virtual time: %%virtual [--seed N]
+
+        The seed (default: 0) is that of the global `random`, from which the SDKs draw their jitter.
+        """
+        if not (options := re.fullmatch(r"(?:--seed[ =] *(\d+))?", line.strip())):
+            raise UsageError(f"%%virtual takes only --seed N, got {line!r}")
+        first_line = f"# %%virtual {line}".rstrip()  # so that the others keep their numbers
+        cell = _Cell(shell, f"{first_line}\n{body}")
+        try:
+            with _outside_the_running_loop():
+                clock.run(cell.run, seed=int(options[1] or 0))
+        except (KeyboardInterrupt, clock.DeadlockError) as error:
+            if error is cell.error:
+                raise
+            # The loop raised it, and then cancelled the cell: show where the cell waited.
+            error.args = tuple(_quote_lines(shell, str(each)) for each in error.args)
+            where = cell.error.__traceback__ if cell.error else None
+            raise error.with_traceback(where) from None
+
+    shell.register_magic_function(virtual, "cell", "virtual")
+    yield
+    del shell.magics_manager.magics["cell"]["virtual"]
+
+
+class _Cell:
+    """A cell's code, and the error that ended it."""
+
+    def __init__(self, shell: Shell, source: str) -> None:
+        self.error: BaseException | None = None
+        self._shell = shell
+        try:
+            self._steps = list(self._compile(shell.transform_cell(source)))
+        except Exception as error:
+            raise error.with_traceback(None) from None  # none of the user's lines has run
+
+    def _compile(self, source: str) -> Iterator[CodeType]:
+        """Compile as IPython does: a statement whose value is displayed is "single"."""
+        compiler, mode = self._shell.compile, self._shell.ast_node_interactivity
+        name = self._remember(source)
+        nodes = self._shell.transform_ast(compiler.ast_parse(source, filename=name)).body
+        silent = len(nodes)
+        if mode == "none" or self._shell.displayhook.semicolon_at_end_of_expression(source):
+            pass
+        elif mode == "all":
+            silent = 0
+        elif nodes and (mode == "last" or isinstance(nodes[-1], ast.Expr)):
+            silent -= 1
+        with compiler.extra_flags(ast.PyCF_ALLOW_TOP_LEVEL_AWAIT):
+            yield compiler(ast.Module(nodes[:silent], []), name, "exec")
+            for node in nodes[silent:]:
+                yield compiler(ast.Interactive([node]), name, "single")
+
+    def _remember(self, source: str) -> str:
+        """Keep the source for tracebacks and `inspect`; return the code's file name.
+
+        Warnings show that name.  ipykernel's own has the process's number in it, and the cell's own
+        number is always 1 under nbval.
+        """
+        name = f"<cell {hashlib.sha256(source.encode()).hexdigest()[:8]}>"
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        result = self._shell.displayhook.exec_result
+        self._shell.compile._filename_map[name] = (result or self._shell).execution_count
+        return name
+
+    async def run(self) -> None:
+        cast("asyncio.Task[None]", asyncio.current_task()).set_name("cell")
+        try:
+            for step in self._steps:
+                waiting = eval(step, self._shell.user_global_ns, self._shell.user_ns)
+                if waiting is not None:
+                    await waiting
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+@contextlib.contextmanager
+def _outside_the_running_loop() -> Iterator[None]:
+    """Leave the running loop for a while, so that another one can run in this thread.
+
+    A kernel runs its cells inside its own loop.  The other loop could have a thread of its own, but
+    the cell could not: SQLite connections, signals, profilers and debuggers belong to their thread.
+    """
+    if (loop := asyncio._get_running_loop()) is None:
+        yield
+        return
+    if task := asyncio.current_task():
+        asyncio.tasks._leave_task(loop, task)
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
+        if task:
+            asyncio.tasks._enter_task(loop, task)
+
+
+@contextlib.contextmanager
+def _short_tracebacks(shell: Shell) -> Iterator[None]:
+    """Have an error that came through this module shown from the user's own lines on."""
+    show = shell.showtraceback
+
+    def showtraceback(exc_tuple: Any = None, *args: Any, **options: Any) -> None:
+        error: Any = (exc_tuple or sys.exc_info())[1]
+        entry, ours = getattr(error, "__traceback__", None), False
+        while entry:
+            if entry.tb_frame.f_code.co_filename == __file__:
+                ours, error.__traceback__ = True, entry.tb_next
+            entry = entry.tb_next
+        if ours:
+            exc_tuple = shell._get_exc_info((type(error), error, error.__traceback__))
+        if ours and _has_group(error):  # IPython would print it to stderr, and show no error
+            lines = _name_cells(shell, "".join(traceback.format_exception(error)))
+            shell._showtraceback(type(error), error, lines.splitlines())
+        else:
+            show(exc_tuple, *args, **options)
+
+    shell.showtraceback = showtraceback
+    yield
+    shell.showtraceback = show
+
+
+def _has_group(error: BaseException | None) -> bool:
+    return isinstance(error, BaseExceptionGroup) or (
+        error is not None and (_has_group(error.__cause__) or _has_group(error.__context__))
+    )
+
+
+def _name_cells(shell: Shell, text: str) -> str:
+    """Write places in a traceback as IPython does: Cell In[3], line 5."""
+    for file, number in shell.compile._filename_map.items():
+        text = text.replace(f'File "{file}", ', f"Cell In[{number}], ")
+    return text.replace(f'"{Path.home()}/', '"~/')
+
+
+def _quote_lines(shell: Shell, text: str) -> str:
+    """Write places in a message without the cell's number, which is always 1 under nbval."""
+
+    def quote(place: re.Match[str]) -> str:
+        line = linecache.getline(place[1], int(place[2])).strip()
+        return f"line {place[2]}: {line}"
+
+    files = "|".join(map(re.escape, shell.compile._filename_map))
+    return re.sub(rf"({files}):(\d+)", quote, text)
+
+
+@contextlib.contextmanager
+def _signals_wake_the_loop() -> Iterator[None]:
+    """Let the running loop notice a signal at once, not only when it next has something to do."""
+    loop = asyncio._get_running_loop()
+    if loop is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        reader.setblocking(False)
+        writer.setblocking(False)
+        loop.add_reader(reader, reader.recv, 4096)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        if before != -1:  # asyncio's own, because there is a signal handler: that will do
+            signal.set_wakeup_fd(before)
+        yield
+        loop.remove_reader(reader)
+        last = signal.set_wakeup_fd(-1)
+        if last != writer.fileno():
+            signal.set_wakeup_fd(last)
