@@ -1,0 +1,29 @@
+"""One clock for everything: virtual time through asyncio, worker threads and blocking calls.
+
+In virtual time an hour of traffic takes as long as its Python code takes to run.  A reading of the clock is
+exact, and the same on every machine.  What waits, waits virtually: ``asyncio.sleep`` and all that is
+built on timers; ``time.sleep``, which in a worker thread lets the loop go on, and in the loop's own thread
+blocks it, as it does in reality.  The clocks that are only *read* (``time.monotonic``,
+``time.perf_counter``, ``time.time``) still tell real time.
+
+    loop.py     timers and callbacks          current.py   what time it is
+    turns.py    threads that take turns       running.py   a program on a clock of its own
+    worker.py   one such thread
+"""
+
+from workbench.clock.current import Alarm, Timeline, date, now, sleep, virtual_loop
+from workbench.clock.loop import VirtualTimeLoop
+from workbench.clock.running import run
+from workbench.clock.turns import DeadlockError
+
+__all__ = [
+    "Alarm",
+    "DeadlockError",
+    "Timeline",
+    "VirtualTimeLoop",
+    "date",
+    "now",
+    "run",
+    "sleep",
+    "virtual_loop",
+]
