@@ -29,9 +29,7 @@ EAGER = {"errors", "clock"}
 HEAVY = "openai anthropic httpx2 pydantic pandas numpy matplotlib IPython ipykernel ipywidgets"
 
 LAYER_OF = {
-    unit: int(layer)
-    for layer, _, *units in map(str.split, LAYERS.strip().splitlines())
-    for unit in units
+    unit: int(layer) for layer, _, *units in map(str.split, LAYERS.strip().splitlines()) for unit in units
 }
 
 
@@ -97,9 +95,7 @@ def test_the_package_itself_imports_little() -> None:
 def test_importing_the_package_loads_nothing_heavy() -> None:
     """`import workbench` loads no SDK, no HTTP client, no data frame, no plots and no Jupyter."""
     code = f"import sys, workbench; print(*sorted(sys.modules.keys() & set({HEAVY.split()!r})))"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []
 
 
@@ -112,19 +108,13 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         pytest.param("from pkg import low", None, id="down, by name"),
         pytest.param("if TYPE_CHECKING:\n    from pkg.high import x", None, id="types only"),
         pytest.param("from pkg.high import x", "imports high, which is not below mid", id="up"),
-        pytest.param(
-            "def f():\n    import pkg.high", "imports high, which is not", id="up, inside"
-        ),
-        pytest.param(
-            "from pkg.peer import x", "imports peer, which is not below mid", id="sideways"
-        ),
+        pytest.param("def f():\n    import pkg.high", "imports high, which is not", id="up, inside"),
+        pytest.param("from pkg.peer import x", "imports peer, which is not below mid", id="sideways"),
         pytest.param("from ..high import x", "imports relatively", id="relative"),
         pytest.param("import pkg", "imports pkg, which is no unit", id="the package itself"),
     ],
 )
-def test_the_check_sees_each_kind_of_import(
-    tmp_path: Path, line: str, complaint: str | None
-) -> None:
+def test_the_check_sees_each_kind_of_import(tmp_path: Path, line: str, complaint: str | None) -> None:
     """An import that does not point down is found wherever it stands, and no other is."""
     package = tmp_path / "pkg"
     (package / "mid").mkdir(parents=True)

@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from traitlets.config import Config
 
 ROOT = Path(__file__).parent.parent
-EXTENSION = "workbench.notebook"
+EXTENSION = "workbench"
 TIMEOUT = 30.0  # seconds: a kernel that does not answer fails the test
 AT_ONCE = 0.3  # seconds from the stop button to the error
 
@@ -448,9 +448,9 @@ def test_a_deadlock_names_the_waiting_tasks(kernel: Kernel) -> None:
     assert outcome.error["ename"] == "DeadlockError"
     said = outcome.error["evalue"].splitlines()
     assert said[1:] == [
+        "  cell: <module>() at line 4: async with asyncio.TaskGroup() as group:",
         "  A: plain() at line 2: await asyncio.Event().wait()",
         "  B: virtual() at line 3: await asyncio.Event().wait()",
-        "  cell: <module>() at line 4: async with asyncio.TaskGroup() as group:",
     ]
     assert outcome.traceback.count("Traceback") == 1
     assert re.findall(r"^Cell .*", outcome.traceback, re.MULTILINE) == ["Cell In[2], line 4"]

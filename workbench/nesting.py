@@ -75,4 +75,5 @@ def gather_seconds(patch: Patch | None) -> float:
     """CPU seconds for a gather of 20,000 small tasks, with or without `patch`: median of 5."""
     command = [sys.executable, "-c", _GATHER, patch or ""]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-    return statistics.median(json.loads(output))
+    times: list[float] = json.loads(output)
+    return statistics.median(times)

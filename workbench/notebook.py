@@ -66,13 +66,11 @@ def _virtual_magic(shell: Shell) -> Iterator[None]:
         first_line = f"# %%virtual {line}".rstrip()  # so that the others keep their numbers
         cell = _Cell(shell, f"{first_line}\n{body}")
         try:
-            with _outside_the_running_loop():
-                clock.run(cell.run, seed=int(options[1] or 0))
+            clock.run(cell.run, seed=int(options[1] or 0))
         except (KeyboardInterrupt, clock.DeadlockError) as error:
             if error is cell.error:
                 raise
             # The loop raised it, and then cancelled the cell: show where the cell waited.
-            error.args = tuple(_quote_lines(shell, str(each)) for each in error.args)
             where = cell.error.__traceback__ if cell.error else None
             raise error.with_traceback(where) from None
 
@@ -134,27 +132,6 @@ class _Cell:
 
 
 @contextlib.contextmanager
-def _outside_the_running_loop() -> Iterator[None]:
-    """Leave the running loop for a while, so that another one can run in this thread.
-
-    A kernel runs its cells inside its own loop.  The other loop could have a thread of its own, but
-    the cell could not: SQLite connections, signals, profilers and debuggers belong to their thread.
-    """
-    if (loop := asyncio._get_running_loop()) is None:
-        yield
-        return
-    if task := asyncio.current_task():
-        asyncio.tasks._leave_task(loop, task)
-    asyncio._set_running_loop(None)
-    try:
-        yield
-    finally:
-        asyncio._set_running_loop(loop)
-        if task:
-            asyncio.tasks._enter_task(loop, task)
-
-
-@contextlib.contextmanager
 def _short_tracebacks(shell: Shell) -> Iterator[None]:
     """Have an error that came through this module shown from the user's own lines on."""
     show = shell.showtraceback
@@ -190,17 +167,6 @@ def _name_cells(shell: Shell, text: str) -> str:
     for file, number in shell.compile._filename_map.items():
         text = text.replace(f'File "{file}", ', f"Cell In[{number}], ")
     return text.replace(f'"{Path.home()}/', '"~/')
-
-
-def _quote_lines(shell: Shell, text: str) -> str:
-    """Write places in a message without the cell's number, which is always 1 under nbval."""
-
-    def quote(place: re.Match[str]) -> str:
-        line = linecache.getline(place[1], int(place[2])).strip()
-        return f"line {place[2]}: {line}"
-
-    files = "|".join(map(re.escape, shell.compile._filename_map))
-    return re.sub(rf"({files}):(\d+)", quote, text)
 
 
 @contextlib.contextmanager

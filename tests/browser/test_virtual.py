@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 from tests.browser.lab import Lab
 
 AT_ONCE = 0.5  # seconds from the stop button to the error in the page
-LOAD = "%load_ext workbench.notebook\nimport asyncio"
+LOAD = "%load_ext workbench\nimport asyncio"
 VIRTUAL = """\
 %%virtual
 await asyncio.sleep(3600)
