@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
-from workbench.clock import now
+from workbench.clock import virtual_loop
 from workbench.limiter import RateLimiter
-from workbench.progress import Progress
+from workbench.progress import Progress, State
 from workbench.tracing import span
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Outcome(Generic[R]):
     started: float = 0.0
     ended: float = 0.0
     value: R | None = None
-    error: BaseException | None = None
+    error: Exception | None = None
 
     @property
     def ok(self) -> bool:
@@ -46,7 +48,7 @@ class Outcome(Generic[R]):
         return self.ended - self.started
 
 
-class FanOut(Sequence[R | BaseException]):
+class FanOut(Sequence[R | Exception]):
     """The results in the order of the items; a failed item's result is its exception."""
 
     def __init__(self, outcomes: Sequence[Outcome[R]]) -> None:
@@ -55,7 +57,11 @@ class FanOut(Sequence[R | BaseException]):
     def __len__(self) -> int:
         return len(self.outcomes)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> R | Exception: ...
+    @overload
+    def __getitem__(self, index: slice) -> FanOut[R]: ...
+    def __getitem__(self, index: int | slice) -> R | Exception | FanOut[R]:
         if isinstance(index, slice):
             return FanOut(self.outcomes[index])
         outcome = self.outcomes[index]
@@ -68,7 +74,7 @@ class FanOut(Sequence[R | BaseException]):
         """The values of the items that succeeded, in the items' order."""
         return [cast(R, outcome.value) for outcome in self.outcomes if outcome.ok]
 
-    def errors(self) -> dict[int, BaseException]:
+    def errors(self) -> dict[int, Exception]:
         """The exceptions, by the index of their item."""
         return {o.index: o.error for o in self.outcomes if o.error is not None}
 
@@ -94,44 +100,54 @@ async def fan_out(
 ) -> FanOut[R]:
     """Call ``await fn(item)`` for each item, at most `limit` at once, and wait for all.
 
+    No call outlives it: when it ends, by whatever error, cancellation or interrupt, every call has ended.
+
     Args:
-        fn: an async function of one item.
-        items: taken one by one as places get free, so that an endless source is not read ahead.
+        fn: an async function of one item; each call runs in a task, and so in a context, of its own.
+        items: taken one by one as places get free, so that an endless source is not read ahead.  An
+            error in it ends the fan-out; where the fan-out ends early, an async generator is closed.
         limit: calls in flight at the most.
         rate: holds calls back so that a rate limit is kept.
-        cost: the tokens that an item will probably need, for `rate`; where a result has a `usage`, the
-            real number replaces the estimate.
+        cost: the tokens that an item is expected to be charged for, for `rate`; where a result has a
+            `usage`, the real number corrects the estimate (downwards only if `rate` gives refunds).
         timeout: seconds for each call, not counting the time for which `rate` holds it back.
         on_error: ``"raise"``: the first exception cancels the calls that are left and is raised;
             ``"return"``: an exception takes its result's place.
-        progress: show how far it is.
+        progress: show how far it is; in virtual time, which takes none, nothing is shown.
 
     Returns:
         the results in the order of the items.
 
     Raises:
         ValueError: `limit` is not positive, or `on_error` is neither of the two.
-        TypeError: `fn` is not an async function.
+        TypeError: `fn` is not an async function, or `items` is one string.
     """
     if limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit!r}")
     if on_error not in ("raise", "return"):
         raise ValueError(f"on_error must be 'raise' or 'return', got {on_error!r}")
-    total = len(items) if isinstance(items, Sequence) else None
-    calls = _Calls(fn, limit, rate, cost, timeout, on_error, Progress(total) if progress else None)
+    if isinstance(items, str | bytes):
+        kind = type(items).__name__
+        raise TypeError(f"items must be an iterable of items, got one {kind}; put it in a list: [{items!r}]")
+    total = len(items) if isinstance(items, Sized) else None
+    view = Progress(total) if progress else None
+    calls = _Calls(fn, limit, rate, cost, timeout, on_error == "return", view)
     try:
         async with asyncio.TaskGroup() as group:
-            if isinstance(items, AsyncIterable):
-                async for item in items:
-                    await calls.start(item, group)
-            else:
-                for item in items:
-                    await calls.start(item, group)
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from errors.exceptions[0].__cause__
+            await calls.start_all(items, group)
+    except BaseExceptionGroup as errors:  # which of them was the first, `calls` knows
+        errors.__traceback__ = None  # else it is in a cycle, with all that it holds
     finally:
-        if calls.progress:
-            calls.progress.close()
+        if view:
+            view.close()
+        if isinstance(items, AsyncGenerator):  # has nothing left to do, unless the fan-out ended early
+            await items.aclose()
+    if calls.failure is not None:
+        error, calls.failure = calls.failure, None
+        try:
+            raise error  # as itself: not as a group of one, and without a group as its context
+        finally:
+            del error  # its traceback holds this frame
     return FanOut(calls.outcomes)
 
 
@@ -145,57 +161,107 @@ class _Calls(Generic[T, R]):
         rate: RateLimiter | None,
         cost: Callable[[T], float] | None,
         timeout: float | None,
-        on_error: str,
+        keep_errors: bool,
         progress: Progress | None,
     ) -> None:
         self.fn, self.rate, self.cost, self.timeout = fn, rate, cost, timeout
-        self.keep_errors = on_error == "return"
-        self.progress = progress
-        self.places = asyncio.Semaphore(limit)
+        self.keep_errors, self.progress = keep_errors, progress
+        self.places = limit
+        self.place_free: asyncio.Future[None] | None = None
         self.outcomes: list[Outcome[R]] = []
+        self.failure: BaseException | None = None  # the first one, which ends the fan-out
+        self.caller = cast("asyncio.Task[Any]", asyncio.current_task())
+        self.caller_cancelled = self.caller.cancelling()
+        self.now = time.monotonic if virtual_loop() is None else asyncio.get_running_loop().time
 
-    async def start(self, item: T, group: asyncio.TaskGroup) -> None:
-        await self.places.acquire()
+    async def start_all(self, items: Iterable[T] | AsyncIterable[T], group: asyncio.TaskGroup) -> None:
+        """Start a call for each item; the next item is taken when there is a place for it."""
+        try:
+            if isinstance(items, AsyncIterable):
+                async for item in items:
+                    self.start(item, group)
+                    if not await self.next_place():
+                        break
+            else:
+                for item in items:
+                    self.start(item, group)
+                    if not (self.places or await self.next_place()):
+                        break
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # of the items' own
+            if self.failure is None:
+                self.failure = error
+            raise
+
+    def start(self, item: T, group: asyncio.TaskGroup) -> None:
+        self.places -= 1
         outcome: Outcome[R] = Outcome(len(self.outcomes))
         self.outcomes.append(outcome)
         if self.progress:
             self.progress.start(outcome.index)
         group.create_task(self.run(item, outcome))
 
+    async def next_place(self) -> bool:
+        """Wait for a free place; False: there will be no further call."""
+        if not self.places:
+            self.place_free = asyncio.get_running_loop().create_future()
+            await self.place_free
+        return self.failure is None
+
     async def run(self, item: T, outcome: Outcome[R]) -> None:
+        state: State = "failed"
         try:
-            estimate = 0.0 if self.cost is None else self.cost(item)
+            estimate = 0.0
             if self.rate is not None:
+                estimate = 0.0 if self.cost is None else self.cost(item)
                 outcome.waited = await self.rate.acquire(estimate)
-            outcome.started = now()
+            outcome.started = self.now()
             with span("call", index=outcome.index):
                 if self.timeout is None:
-                    outcome.value = await self.call(item)
+                    awaitable = self.fn(item)
+                    if type(awaitable) is not CoroutineType:
+                        self.check(awaitable)
+                    outcome.value = await awaitable
                 else:
                     async with asyncio.timeout(self.timeout):
-                        outcome.value = await self.call(item)
+                        outcome.value = await self.check(self.fn(item))
             if self.rate is not None and (used := _tokens(outcome.value)) is not None:
                 self.rate.settle(estimate, used)
-        except asyncio.CancelledError as error:
-            task = cast("asyncio.Task[None]", asyncio.current_task())
-            if task.cancelling():  # by us, or by whoever cancels the fan-out
-                raise
-            outcome.error = error
-            if not self.keep_errors:
-                raise RuntimeError(f"the call for item {outcome.index} cancelled itself") from error
-        except Exception as error:
-            outcome.error = error
-            if not self.keep_errors:
+            state = "done"
+        except asyncio.CancelledError as cancelled:
+            if self.failure is not None or self.caller.cancelling() > self.caller_cancelled:
+                state = "cancelled"
+                raise  # it is the fan-out that ends
+            error = RuntimeError(f"the call for item {outcome.index} cancelled itself")
+            error.__cause__ = cancelled
+            if not self.keeps(error, outcome):
+                raise error from cancelled
+        except BaseException as error:
+            if not self.keeps(error, outcome):
                 raise
         finally:
-            outcome.ended = now()
+            outcome.ended = self.now()
             if self.progress:
-                self.progress.finish(outcome.index, failed=outcome.error is not None)
-            self.places.release()
+                self.progress.finish(outcome.index, state)
+            self.places += 1
+            waiting, self.place_free = self.place_free, None
+            if waiting is not None and not waiting.done():  # it may be cancelled
+                waiting.set_result(None)
 
-    def call(self, item: T) -> Awaitable[R]:
-        awaitable = self.fn(item)
+    def keeps(self, error: BaseException, outcome: Outcome[R]) -> bool:
+        """Whether the error takes its result's place; if not, it ends the fan-out."""
+        if self.keep_errors and isinstance(error, Exception):
+            outcome.error = error
+            return True
+        if self.failure is None:
+            self.failure = error
+            error.add_note(f"raised by fan_out's call for item {outcome.index}")
+        return False
+
+    def check(self, awaitable: Awaitable[R]) -> Awaitable[R]:
         if not isinstance(awaitable, Awaitable):
+            self.keep_errors = False  # this one is not the item's
             raise TypeError(
                 f"fan_out() needs an async function, and {self.fn!r} returned {awaitable!r}; "
                 "wrap a blocking one: lambda item: asyncio.to_thread(fn, item)"

@@ -5,28 +5,40 @@ In virtual time nothing is shown: the run takes no time, and stored outputs stay
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
+from collections import Counter
 from html import escape
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from workbench.clock import virtual_loop
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "State"]
 
-_FRAME = 0.1  # seconds between two refreshes
+_FRAME = 0.1  # seconds between two refreshes at least; also how soon the loop sees an interrupt
+_IDLE = 1.0  # seconds between two refreshes where nothing but the time has changed
 _CELLS = 200  # items that are shown one by one
-_SIGNS = {"waiting": "·", "running": "▶", "done": "✓", "failed": "✗"}
-_COLORS = {
-    "waiting": "var(--jp-border-color2, #e0e0e0)",
-    "running": "var(--jp-info-color1, #0072b2)",
-    "done": "var(--jp-success-color1, #009e73)",
-    "failed": "var(--jp-error-color1, #d55e00)",
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+_BAD: tuple[State, ...] = ("failed", "cancelled")
+_LOOKS: dict[State, tuple[str, str]] = {  # sign, colour; JupyterLab's own, which follow its theme
+    "waiting": ("·", "var(--jp-ui-font-color2, #767676)"),
+    "running": ("▶", "var(--jp-info-color1, #0072b2)"),
+    "done": ("✓", "var(--jp-success-color1, #009e73)"),
+    "failed": ("✗", "var(--jp-error-color1, #d55e00)"),
+    "cancelled": ("–", "var(--jp-ui-font-color2, #767676)"),
 }
 
 
+class View(Protocol):
+    """Where progress is shown."""
+
+    def show(self, progress: Progress, *, final: bool) -> None:
+        """Show the state as it is now."""
+
+
 class Progress:
-    """Shows the states of `total` items (None: unknown) while they run.
+    """Shows the states of `total` items (None: unknown) while they run, from within an event loop.
 
     Args:
         total: how many there are.
@@ -34,57 +46,88 @@ class Progress:
 
     def __init__(self, total: int | None) -> None:
         self.total = total
-        self._states: list[str] = []
-        self._counts = dict.fromkeys(_SIGNS, 0)
-        self._started = self._last = time.monotonic()
+        self.counts: Counter[State] = Counter()
+        self._states: list[State] = []
+        self._started = self._shown = time.monotonic()
+        self._changed = False
+        self._timer: asyncio.TimerHandle | None = None
         self._view = _view() if virtual_loop() is None else None
+        if self._view is not None:
+            self._timer = asyncio.get_running_loop().call_later(_FRAME, self._tick)
 
     def start(self, index: int) -> None:
         """The item of that index (they start in order) runs."""
         self._states.append("running")
-        self._counts["running"] += 1
-        self._refresh()
+        self.counts["running"] += 1
+        self._changed = True
 
-    def finish(self, index: int, *, failed: bool) -> None:
+    def finish(self, index: int, state: State) -> None:
         """The item of that index has ended."""
-        state = "failed" if failed else "done"
         self._states[index] = state
-        self._counts["running"] -= 1
-        self._counts[state] += 1
-        self._refresh()
+        self.counts["running"] -= 1
+        self.counts[state] += 1
+        self._changed = True
 
     def close(self) -> None:
         """Show the final state, which stays."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._view is not None:
             self._view.show(self, final=True)
             self._view = None
 
+    @property
+    def ended(self) -> int:
+        """How many items have ended, in whatever way."""
+        return self.counts["done"] + self.counts["failed"] + self.counts["cancelled"]
+
     def text(self) -> str:
         """The state in one line."""
-        counts = self._counts
-        ended = counts["done"] + counts["failed"]
         of = "" if self.total is None else f"/{self.total}"
-        failed = f", {counts['failed']} failed" if counts["failed"] else ""
-        running = f", {counts['running']} in flight" if counts["running"] else ""
-        return f"{ended}{of} done{running}{failed}, {time.monotonic() - self._started:.1f} s"
+        parts = [f"{self.ended}{of} done"]
+        if self.counts["running"]:
+            parts.append(f"{self.counts['running']} in flight")
+        parts += [f"{self.counts[state]} {state}" for state in _BAD if self.counts[state]]
+        return ", ".join([*parts, f"{time.monotonic() - self._started:.1f} s"])
 
-    def states(self) -> list[str]:
+    def states(self) -> list[State]:
         """The state of each item, as far as they are shown one by one."""
-        waiting = 0 if self.total is None else self.total - len(self._states)
-        return (self._states + ["waiting"] * waiting)[:_CELLS]
+        rest: list[State] = ["waiting"] * (min(self.total or 0, _CELLS) - len(self._states))
+        return self._states[:_CELLS] + rest
 
-    def _refresh(self) -> None:
-        if self._view is not None and time.monotonic() - self._last >= _FRAME:
-            self._last = time.monotonic()
+    def _tick(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_FRAME, self._tick)
+        if self._view is not None and (self._changed or time.monotonic() - self._shown >= _IDLE):
+            self._changed, self._shown = False, time.monotonic()
             self._view.show(self, final=False)
 
 
-def _view() -> _NotebookView | _TerminalView | None:
+def _view() -> View | None:
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     if shell is not None and getattr(shell, "kernel", None) is not None:
         return _NotebookView()
-    return _TerminalView() if sys.stderr.isatty() else None
+    return _TerminalView() if sys.stderr is not None and sys.stderr.isatty() else None
+
+
+def _page(progress: Progress) -> str:
+    """One line for all, a sign for each; a screen reader gets the line."""
+    cells = "".join(
+        f'<span title="{i}: {state}" style="color:{_LOOKS[state][1]}">{_LOOKS[state][0]}</span>'
+        for i, state in enumerate(progress.states())
+    )
+    more = max(progress.total or 0, len(progress._states)) - _CELLS
+    tail = f" … {more} more" if more > 0 else ""
+    text = escape(progress.text())
+    value = f'aria-valuenow="{progress.ended}"' + (
+        "" if progress.total is None else f' aria-valuemin="0" aria-valuemax="{progress.total}"'
+    )
+    style = "color:var(--jp-content-font-color1, inherit);font-family:var(--jp-code-font-family, monospace)"
+    return (
+        f'<div role="progressbar" aria-label="calls" aria-valuetext="{text}" {value} style="{style}">'
+        f'<div>{text}</div><div aria-hidden="true" style="letter-spacing:.15em;overflow-wrap:anywhere">'
+        f"{cells}{tail}</div></div>"
+    )
 
 
 class _NotebookView:
@@ -96,17 +139,7 @@ class _NotebookView:
     def show(self, progress: Progress, *, final: bool) -> None:
         from IPython.display import DisplayHandle
 
-        cells = "".join(
-            f'<span title="{i}: {state}" style="color:{_COLORS[state]}">{_SIGNS[state]}</span>'
-            for i, state in enumerate(progress.states())
-        )
-        text = progress.text()
-        page = (
-            f'<div style="font-family:var(--jp-code-font-family,monospace)"><div role="status">'
-            f'{escape(text)}</div><div aria-hidden="true" style="letter-spacing:.15em;'
-            f'overflow-wrap:anywhere">{cells}</div></div>'
-        )
-        bundle = {"text/html": page, "text/plain": text}
+        bundle = {"text/html": _page(progress), "text/plain": progress.text()}
         if self._handle is None:
             self._handle = DisplayHandle()  # type: ignore[no-untyped-call]  # IPython
             self._handle.display(bundle, raw=True)
@@ -118,16 +151,14 @@ class _TerminalView:
     """tqdm's bar on standard error."""
 
     def __init__(self) -> None:
-        from tqdm import tqdm
-
         self._bar: Any = None
-        self._tqdm = tqdm
 
     def show(self, progress: Progress, *, final: bool) -> None:
         if self._bar is None:
-            self._bar = self._tqdm(total=progress.total, file=sys.stderr)
-        counts = progress._counts
-        self._bar.n = counts["done"] + counts["failed"]
-        self._bar.set_postfix({name: counts[name] for name in ("running", "failed")})
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=progress.total, file=sys.stderr)
+        self._bar.n = progress.ended
+        self._bar.set_postfix({name: progress.counts[name] for name in ("running", "failed")})
         if final:
             self._bar.close()

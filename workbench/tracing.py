@@ -6,19 +6,23 @@
 
 The current span is a context variable, so that spans nest across ``await``, tasks and ``asyncio.to_thread``.
 Where nobody records, a span costs next to nothing.  Times come from the current clock.
+
+A span's parent is the innermost span of its context that is still open.  An async generator shares its
+consumer's context: one that is dropped inside a span is closed later, elsewhere, and must not stay a parent.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
-from dataclasses import dataclass
+from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from workbench.clock import now
+from workbench.clock import virtual_loop
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,13 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["SpanRecord", "Trace", "current_span", "recording", "span"]
 
 
-@dataclass(slots=True)
 class SpanRecord:
     """One span.  Times are seconds on the clock of the code that ran in it.
 
-    Args:
-        number: in the order of the starts, from 1; unique in its trace.
-        parent: the number of the span around it, or None.
+    Attributes:
+        number: in the order of the starts, from 1; unique in its trace.  0: it is not recorded.
         name: what it is.
         start: when it began.
         end: when it ended; None while it runs.
@@ -40,13 +42,26 @@ class SpanRecord:
         attributes: whatever else is known of it.
     """
 
+    __slots__ = ("_above", "_clock", "_trace", "attributes", "end", "error", "name", "number", "start")
+
     number: int
-    parent: int | None
     name: str
     start: float
     end: float | None
     error: str | None
     attributes: dict[str, Any]
+    _above: Any  # the SpanRecord around it, or None
+    _trace: Any  # the Trace that it is in, or None
+    _clock: Callable[[], float]
+
+    def __repr__(self) -> str:
+        took = "running" if self.end is None else f"{self.duration:.3f} s"
+        return f"<span {self.number}: {self.name!r}, {took}>"
+
+    @property
+    def parent(self) -> int | None:
+        """The number of the span around it, or None."""
+        return self._above.number if self._above is not None and self._above.number else None
 
     @property
     def duration(self) -> float:
@@ -60,11 +75,17 @@ class Trace(Sequence[SpanRecord]):
     def __init__(self) -> None:
         self._records: list[SpanRecord] = []
         self._numbers = itertools.count(1)
+        self._open = True
+        self._clocks: tuple[object, Callable[[], float]] = (None, time.monotonic)
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> SpanRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[SpanRecord]: ...
+    def __getitem__(self, index: int | slice) -> SpanRecord | list[SpanRecord]:
         return self._records[index]
 
     def __repr__(self) -> str:
@@ -77,57 +98,80 @@ class Trace(Sequence[SpanRecord]):
         columns = ["number", "parent", "name", "start", "end", "duration", "error", "attributes"]
         rows = [[getattr(record, column) for column in columns] for record in self]
         frame = pd.DataFrame(rows, columns=columns).set_index("number")
-        return frame.astype({"parent": "Int64"})
+        return frame.astype({"parent": "Int64", "start": float, "end": float, "duration": float})
+
+    def _clock(self) -> Callable[[], float]:
+        """The current clock, looked up once for each event loop."""
+        loop = virtual_loop()
+        clock = time.monotonic if loop is None else loop.time
+        if running := _running_loop():  # in a thread, the clock depends on who started it
+            self._clocks = running, clock
+        return clock
 
 
-_TRACE: ContextVar[Trace | None] = ContextVar("workbench.trace", default=None)
-_SPAN: ContextVar[SpanRecord | None] = ContextVar("workbench.span", default=None)
+_CURRENT: ContextVar[SpanRecord | None] = ContextVar("workbench.span", default=None)
+_get, _set, _running_loop = _CURRENT.get, _CURRENT.set, asyncio._get_running_loop  # a microsecond counts
 
 
 @contextmanager
 def recording() -> Iterator[Trace]:
-    """Record the spans of this block, of the tasks that it starts and of the threads that they use."""
+    """Record the spans of this block, of the tasks that it starts and of the threads that they use.
+
+    What is still running when the block ends may end its open spans, but begins no new ones.
+    """
     trace = Trace()
-    tokens = _TRACE.set(trace), _SPAN.set(None)
+    root = SpanRecord()
+    root.number, root.end, root._above, root._trace = 0, None, None, trace
+    around = _CURRENT.get()
+    _CURRENT.set(root)
     try:
         yield trace
     finally:
-        _TRACE.reset(tokens[0])
-        _SPAN.reset(tokens[1])
+        trace._open = False
+        _CURRENT.set(around)
 
 
 def current_span() -> SpanRecord | None:
-    """The innermost span that this code runs in."""
-    return _SPAN.get()
+    """The innermost span that this code runs in; None where nobody records."""
+    current = _CURRENT.get()
+    while current is not None and current.end is not None:
+        current = current._above
+    return current if current is not None and current.number else None
 
 
-class span:
-    """Record a block of code as a span.
+class span(SpanRecord):
+    """Record a block of code as a span, once; ``with`` gives its record.
 
     Args:
         name: what it is, for example a stage's name.
-        attributes: whatever else is known of it; more can be added to the record that `with` gives.
+        attributes: whatever else is known of it; more can be added to the record's `attributes`.
     """
 
-    __slots__ = ("_attributes", "_name", "_record", "_token")
+    __slots__ = ()
 
-    def __init__(self, name: str, **attributes: Any) -> None:
-        self._name = name
-        self._attributes = attributes
-        self._token: Token[SpanRecord | None] | None = None
+    def __init__(self, name: str, /, **attributes: Any) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.error = self.end = None
 
     def __enter__(self) -> SpanRecord:
-        trace = _TRACE.get()
-        if trace is None:
-            return SpanRecord(0, None, self._name, 0.0, None, None, self._attributes)
-        parent = _SPAN.get()
-        above = None if parent is None else parent.number
-        number = next(trace._numbers)
-        record = SpanRecord(number, above, self._name, now(), None, None, self._attributes)
-        self._record = record
-        trace._records.append(record)
-        self._token = _SPAN.set(record)
-        return record
+        above = _get()
+        if above is None or not (trace := above._trace)._open:
+            self.number, self.start, self._above, self._trace = 0, 0.0, None, None
+            return self
+        while above.end is not None:
+            above = above._above  # a trace's root never ends
+        self.number = next(trace._numbers)
+        self._above = above
+        self._trace = trace
+        trace._records.append(self)
+        _set(self)
+        loop, clock = trace._clocks
+        if loop is None or loop is not _running_loop():
+            clock = trace._clock()
+        self._clock = clock
+        self.start = clock()
+        return self
 
     def __exit__(
         self,
@@ -135,12 +179,10 @@ class span:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._token is None:
+        if self._trace is None:
             return
-        self._record.end = now()
-        if kind is not None:
-            self._record.error = kind.__name__
-        try:
-            _SPAN.reset(self._token)
-        except ValueError:  # an async generator that was closed in another context
-            _SPAN.set(None)
+        self.end = self._clock()
+        if kind is not None and kind is not GeneratorExit:  # its consumer has had enough
+            self.error = kind.__name__
+        if _get() is self:  # not in another context, nor around a span that is still open
+            _set(self._above)

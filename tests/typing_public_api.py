@@ -1,0 +1,171 @@
+"""The public API as a user's code meets it, for mypy and pyright alone: nothing here is run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import assert_never, assert_type
+
+import anthropic
+import openai
+import pandas as pd
+
+import workbench as wb
+from workbench.events import Event, Finished, Started, TextDelta, ToolCallDelta
+from workbench.fanout import Outcome
+from workbench.providers import Provider
+from workbench.simulator import RequestLog, RequestRecord
+from workbench.tracing import SpanRecord, Trace
+
+
+async def answer(question: str) -> wb.Completion:
+    provider = wb.default_provider()
+    assert_type(provider, Provider)
+    request = wb.Request(model="m", messages=(wb.Message(role="user", content=question),))
+    completion = await provider.complete(request)
+    assert_type(completion, wb.Completion)
+    assert_type(completion.usage, wb.Usage)
+    assert_type(completion.usage.total_tokens, int)
+    assert_type(completion.tool_calls, tuple[wb.ToolCall, ...])
+    return completion
+
+
+async def questions() -> AsyncIterator[str]:
+    yield "why?"
+
+
+async def fan_outs() -> None:
+    results = await wb.fan_out(answer, ["a", "b"], limit=2)
+    assert_type(results, wb.FanOut[wb.Completion])
+    assert_type(results[0], wb.Completion | Exception)
+    assert_type(results[1:], wb.FanOut[wb.Completion])
+    assert_type(results.values(), list[wb.Completion])
+    assert_type(results.errors(), dict[int, Exception])
+    assert_type(results.outcomes, tuple[Outcome[wb.Completion], ...])
+    assert_type(results.outcomes[0].value, wb.Completion | None)
+    assert_type(results.outcomes[0].error, Exception | None)
+    assert_type(results.to_frame(), pd.DataFrame)
+    for result in results:
+        assert_type(result, wb.Completion | Exception)
+        if isinstance(result, Exception):
+            continue
+        assert_type(result, wb.Completion)
+
+    rate = wb.RateLimiter(rpm=500, tpm=30_000, burst=0.5, refund=True)
+    assert_type(await rate.acquire(100), float)
+    sizes = await wb.fan_out(
+        lambda size: asyncio.sleep(1, size),
+        range(10),
+        limit=3,
+        rate=rate,
+        cost=lambda size: 10 * size,
+        timeout=2.5,
+        on_error="return",
+        progress=True,
+    )
+    assert_type(sizes, wb.FanOut[int])
+    assert_type(await wb.fan_out(answer, questions(), limit=2), wb.FanOut[wb.Completion])
+
+    await wb.fan_out(answer, [1, 2], limit=2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await wb.fan_out(len, ["a"], limit=2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await wb.fan_out(answer, ["a"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await wb.fan_out(answer, ["a"], limit=2, on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def runs() -> None:
+    async def main() -> list[int]:
+        assert_type(wb.now(), float)
+        return [1]
+
+    assert_type(wb.run(main), list[int])
+    assert_type(wb.run(main()), list[int])
+    assert_type(wb.run(main, virtual=False, seed=3), list[int])
+    assert_type(wb.run(lambda: wb.fan_out(answer, ["a"], limit=1)).values(), list[wb.Completion])
+    asyncio.Runner(loop_factory=wb.VirtualTimeLoop)
+
+
+def simulators() -> None:
+    simulator = wb.Simulator(
+        seed=1,
+        models=[wb.ModelProfile(name="mine", provider="openai", ttft=wb.Latency(mean=0.3, cv=0.2))],
+        limits=wb.RateLimits(requests=60, tokens=10_000),
+        faults=wb.Faults(error_rate=0.1, outages=(wb.Outage(start=1, end=2),)),
+    )
+    assert_type(simulator.openai(), openai.AsyncOpenAI)
+    assert_type(simulator.openai_sync(), openai.OpenAI)
+    assert_type(simulator.anthropic(max_retries=0), anthropic.AsyncAnthropic)
+    assert_type(simulator.anthropic_sync(), anthropic.Anthropic)
+    assert_type(wb.OpenAIProvider(simulator.openai()).name, str)
+    assert_type(wb.AnthropicProvider(simulator.anthropic()).name, str)
+    providers: list[Provider] = [
+        wb.OpenAIProvider(simulator.openai()),
+        wb.AnthropicProvider(simulator.anthropic()),
+        wb.default_provider(simulator),
+    ]
+    assert providers
+    assert_type(simulator.log, RequestLog)
+    assert_type(simulator.log[0], RequestRecord)
+    assert_type(simulator.log[:3], RequestLog)
+    assert_type(simulator.log.to_frame(), pd.DataFrame)
+    assert_type([record.arrival for record in simulator.log], list[float])
+    assert_type(simulator.log.statuses(), dict[int | None, int])
+
+
+async def by_isinstance(provider: Provider, request: wb.Request) -> str:
+    text = ""
+    async for event in provider.stream(request):
+        assert_type(event, Event)
+        if isinstance(event, TextDelta):
+            text += assert_type(event.text, str)
+        elif isinstance(event, Finished):
+            assert_type(event.usage, wb.Usage)
+    return text
+
+
+def by_match(event: Event) -> str | int:
+    match event:
+        case Started(model=model):
+            return assert_type(model, str)
+        case TextDelta(text=text):
+            return assert_type(text, str)
+        case ToolCallDelta(index=index):
+            return assert_type(index, int)
+        case Finished():
+            return assert_type(event.usage.output_tokens, int)
+        case _:
+            assert_never(event)
+
+
+def by_type(event: Event) -> str:
+    if event.type == "text":
+        assert_type(event, TextDelta)
+        return event.text
+    if event.type == "tool_call":
+        assert_type(event, ToolCallDelta)
+        return event.arguments
+    return event.type
+
+
+def traces_and_charts(log: RequestLog, results: wb.FanOut[int]) -> None:
+    with wb.recording() as trace, wb.span("stage", source="docs") as record:
+        record.attributes["documents"] = 3
+    assert_type(trace, Trace)
+    assert_type(trace[0], SpanRecord)
+    assert_type(trace[1:], list[SpanRecord])
+    assert_type(trace[0].duration, float)
+    assert_type(trace[0].parent, int | None)
+    assert_type(trace.to_frame(), pd.DataFrame)
+    charts = [
+        wb.timeline(log, title="x"),
+        wb.timeline(results),
+        wb.timeline({"log": log, "results": results}),
+        wb.in_flight({"log": log}, bound=3),
+        wb.waterfall(trace),
+        wb.waterfall(trace[1:]),
+    ]
+    assert_type(charts, list[wb.Chart])
+    assert_type(charts[0].png(), bytes)
+
+
+def extension(load: Callable[..., object] = wb.load_ipython_extension) -> None:
+    assert_type(wb.DeadlockError("x"), wb.DeadlockError)
