@@ -1,4 +1,4 @@
-"""The simulator's cost, beside the SDK's own: the same calls on httpx2's MockTransport with a canned answer."""
+"""The simulator's cost beside the SDK's own: the same calls on httpx2's MockTransport, answers canned."""
 
 import asyncio
 import statistics

@@ -251,8 +251,9 @@ def test_a_timer_can_cancel_its_neighbour() -> None:
 
     async def main() -> None:
         loop = loop_now()
-        loop.call_later(1, lambda: neighbour.cancel())
-        neighbour = loop.call_later(1, pytest.fail)
+        timers: list[asyncio.TimerHandle] = []
+        loop.call_later(1, lambda: timers[0].cancel())
+        timers.append(loop.call_later(1, pytest.fail))
         await asyncio.sleep(2)
 
     run(main)
@@ -844,8 +845,12 @@ def test_a_blocking_sleep_makes_timers_late_but_keeps_their_order() -> None:
     async def main() -> Log:
         loop = loop_now()
         log: Log = []
+
+        def fire(delay: int) -> None:
+            log.append((delay, loop.time()))
+
         for delay in (3, 1, 2, 6):
-            loop.call_later(delay, lambda delay=delay: log.append((delay, loop.time())))
+            loop.call_later(delay, fire, delay)
         time.sleep(5)
         log.append(("blocked until", loop.time()))
         await asyncio.sleep(1.5)

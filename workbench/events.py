@@ -7,6 +7,7 @@ stream and :class:`Accumulator` puts one together again.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -71,11 +72,17 @@ class Finished(_Event):
 Event = Annotated[Started | TextDelta | ToolCallDelta | Finished, Field(discriminator="type")]
 
 
+@functools.lru_cache(maxsize=4096)
+def _text_delta(text: str) -> TextDelta:
+    """The same words come again and again, and an event never changes."""
+    return TextDelta(text=text)
+
+
 def split(completion: Completion) -> Iterator[Event]:
     """The stream that says `completion` token by token; a tool call's name counts as one token."""
     yield Started(id=completion.id, model=completion.model)
     for piece in pieces(completion.text):
-        yield TextDelta(text=piece)
+        yield _text_delta(piece)
     for index, call in enumerate(completion.tool_calls):
         yield ToolCallDelta(index=index, id=call.id, name=call.name)
         for piece in pieces(call.arguments):

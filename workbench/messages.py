@@ -65,6 +65,12 @@ class Tool(_Frozen):
     description: str = ""
     parameters: dict[str, JsonValue] = {"type": "object"}
 
+    @model_validator(mode="after")
+    def _takes_an_object(self) -> Self:
+        if self.parameters.get("type", "object") != "object":
+            raise ValueError(f"a tool's parameters are of type 'object', not {self.parameters['type']!r}")
+        return self
+
 
 class ResponseFormat(_Frozen):
     """Ask for JSON: any object, or one that satisfies `json_schema`."""
@@ -104,6 +110,13 @@ class Request(_Frozen):
         if isinstance(data, dict) and isinstance(data.get("messages"), str):
             return {**data, "messages": (Message(role="user", content=data["messages"]),)}
         return data
+
+    @model_validator(mode="after")
+    def _choice_exists(self) -> Self:
+        names = [tool.name for tool in self.tools]
+        if self.tool_choice not in ("auto", "none", *(names and ("required", *names))):
+            raise ValueError(f"the tool_choice {self.tool_choice!r} names none of the tools {names!r}")
+        return self
 
     @property
     def text(self) -> str:

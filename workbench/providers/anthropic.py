@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 import anthropic
 import httpx2
 
-from workbench.errors import ProviderError
+from workbench.errors import InvalidRequestError, ProviderError
 from workbench.events import Event
 from workbench.messages import Completion, Request
 from workbench.providers.base import checked, from_connection, from_status
-from workbench.wire.anthropic import StreamDecoder, decode_completion, encode_request
+from workbench.wire.anthropic_answer import StreamDecoder, decode_completion
+from workbench.wire.anthropic_request import encode_request
 
 __all__ = ["AnthropicProvider"]
 
@@ -36,6 +37,8 @@ class AnthropicProvider:
             answer = await self._client.messages.create(**encode_request(request))
         except anthropic.APIError as error:
             raise self._translate(error) from error
+        except ValueError as error:  # the SDK streams only, where an answer may take over ten minutes
+            raise InvalidRequestError(str(error), provider=self.name) from error
         return decode_completion(answer)
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:

@@ -11,7 +11,8 @@ from workbench.errors import ProviderError
 from workbench.events import Event
 from workbench.messages import Completion, Request
 from workbench.providers.base import checked, from_connection, from_status
-from workbench.wire.openai import StreamDecoder, decode_completion, encode_request
+from workbench.wire.openai_answer import StreamDecoder, decode_completion
+from workbench.wire.openai_request import encode_request
 
 __all__ = ["OpenAIProvider"]
 

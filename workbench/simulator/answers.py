@@ -8,12 +8,14 @@ by the words that they share with the last question.
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from itertools import count as count_from
+from typing import Any, cast
 
 from workbench.errors import ConfigurationError
 from workbench.messages import Completion, Request, StopReason, Tool, ToolCall, Usage
@@ -27,6 +29,8 @@ Answer = str | Sequence[ToolCall]
 Responder = Callable[[Request], Answer | None]
 Script = Responder | Mapping[str, Answer] | Sequence[Answer]
 
+_log = logging.getLogger("workbench")
+_HALF = re.compile("[\ud800-\udfff]")
 _WORD = re.compile(r"[^\W_]+")
 _SENTENCE = re.compile(r"(?<=[.!?。!?])\s+|\n+")
 _STOP_WORDS = frozenset(
@@ -78,8 +82,12 @@ def _context(request: Request, question: str) -> list[str]:
     return [s for s in dict.fromkeys(sentences) if s and s != asked and not s.endswith("?")]
 
 
-def write(request: Request, rng: random.Random, length: int) -> str:
-    """Prose of at least `length` tokens that answers the last question from what is known."""
+def write(request: Request, rng: random.Random, length: int) -> tuple[str, int]:
+    """Prose of at least `length` tokens that answers the last question from what is known.
+
+    Returns:
+        the text, and how many tokens it has.
+    """
     results = [m.content for m in request.messages if m.role == "tool"]
     question = _question(request)
     wanted = _stems(question)
@@ -99,7 +107,7 @@ def write(request: Request, rng: random.Random, length: int) -> str:
         sentence = rng.choice(ranked)
         parts.append(sentence)
         size += _size(sentence)
-    return " ".join(parts)
+    return " ".join(parts), size
 
 
 def choose_tools(request: Request, rng: random.Random) -> list[Tool]:
@@ -150,13 +158,13 @@ class Writer:
             input_tokens: of the prompt, for the usage.
         """
         request = call.request
-        scripted = self._respond(request)
+        scripted = _scripted(self._respond, request)
         choices = []
         for _ in range(call.n):
-            answer = self._compose(request, rng, length) if scripted is None else scripted
+            answer, size = (scripted, None) if scripted is not None else _compose(request, rng, length)
             if not isinstance(answer, str):
                 answer = [_with_id(c, call_prefix, rng) for c in answer]
-            text, calls, used, reason, stop = _limit(request, answer)
+            text, calls, used, reason, stop = _limit(request, answer, size)
             choices.append(
                 Completion(
                     id=id,
@@ -170,14 +178,21 @@ class Writer:
             )
         return choices
 
-    def _compose(self, request: Request, rng: random.Random, length: int) -> Answer:
-        if tools := choose_tools(request, rng):
-            hints = _question(request)
-            arguments = (compact(sample(tool.parameters, rng, hints)) for tool in tools)
-            return [ToolCall(id="", name=t.name, arguments=a) for t, a in zip(tools, arguments, strict=True)]
-        if request.response_format is not None:
-            return compact(sample(request.response_format.json_schema, rng, _question(request)))
+
+def _compose(request: Request, rng: random.Random, length: int) -> tuple[Answer, int | None]:
+    """The model's own answer, and how many tokens that has, where it is known."""
+    if tools := choose_tools(request, rng):
+        hints = _question(request)
+        schemas = ({"type": "object", **tool.parameters} for tool in tools)
+        arguments = [compact(sample(schema, rng, hints)) for schema in schemas]
+        calls = zip(tools, arguments, strict=True)
+        return [ToolCall(id="", name=tool.name, arguments=text) for tool, text in calls], None
+    if request.response_format is None:
         return write(request, rng, length)
+    schema = request.response_format.json_schema
+    if schema == {"type": "object"}:  # any object will do
+        return compact({"answer": write(request, rng, length)[0]}), None
+    return compact(sample(schema, rng, _question(request))), None
 
 
 def _responder(script: Script | None) -> Responder:
@@ -200,27 +215,64 @@ def _responder(script: Script | None) -> Responder:
     return next_line
 
 
+def _scripted(respond: Responder, request: Request) -> Answer | None:
+    try:
+        answer: Any = respond(request)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # whatever a user's function may raise
+        _log.exception("the simulator's script raised an error; the request is answered by status 400")
+        raise ConfigurationError(f"the simulator's script raised {error!r}") from error
+    if answer is None:
+        return None
+    if isinstance(answer, str):
+        texts = [answer]
+    elif isinstance(answer, Sequence) and all(isinstance(call, ToolCall) for call in answer):
+        texts = [call.arguments for call in answer]
+    else:
+        raise ConfigurationError(f"a script answers by a text or a list of ToolCall, got {answer!r}")
+    if any(_HALF.search(text) for text in texts):
+        raise ConfigurationError(f"a script's answer is no text: it has half a surrogate pair, {answer!r}")
+    return cast(Answer, answer)
+
+
 def _with_id(call: ToolCall, prefix: str, rng: random.Random) -> ToolCall:
     return call if call.id else call.model_copy(update={"id": f"{prefix}{rng.getrandbits(96):024x}"})
 
 
-def _limit(request: Request, answer: Answer) -> tuple[str, list[ToolCall], int, StopReason, str | None]:
+def _limit(
+    request: Request, answer: Answer, size: int | None
+) -> tuple[str, list[ToolCall], int, StopReason, str | None]:
     """Apply the stop sequences and the length limit.
+
+    Args:
+        request: it sets them.
+        answer: what the model would say.
+        size: of `answer` in tokens, if it is known and a text.
 
     Returns:
         text, tool calls, tokens, and why and at which stop sequence it ends.
     """
     text, calls = (answer, []) if isinstance(answer, str) else ("", list(answer))
+    limit = math.inf if request.max_tokens is None else request.max_tokens
+    if size is not None and size <= limit and not request.stop:
+        return text, [], size, "stop", None
     stop = None
     found = [(at, stop) for stop in request.stop if stop and (at := text.find(stop)) >= 0]
     if found:
         at, stop = min(found)
         text = text[:at]
     tokens = pieces(text)
-    left = math.inf if request.max_tokens is None else request.max_tokens - len(tokens)
+    left = limit - len(tokens)
     if left < 0:
-        return "".join(tokens[: int(left)]), [], len(tokens) + int(left), "length", None
-    used, kept = len(tokens), []
+        return "".join(tokens[: int(limit)]), [], int(limit), "length", None
+    return _limit_calls(text, calls, len(tokens), left, stop)
+
+
+def _limit_calls(
+    text: str, calls: Sequence[ToolCall], used: int, left: float, stop: str | None
+) -> tuple[str, list[ToolCall], int, StopReason, str | None]:
+    kept: list[ToolCall] = []
     for call in calls:
         fragments = pieces(call.arguments)
         size = 1 + len(fragments)

@@ -10,6 +10,7 @@ import math
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from rstr import Rstr
@@ -49,7 +50,12 @@ def sample(schema: Mapping[str, Any], rng: random.Random, hints: str = "") -> An
     Raises:
         ConfigurationError: the schema uses something that is not supported, or contradicts itself.
     """
-    return _Sampler(schema, rng, hints).value(schema, 0)
+    try:
+        return _Sampler(schema, rng, hints).value(schema, 0)
+    except ConfigurationError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"this is no JSON schema that can be satisfied: {error!r}") from error
 
 
 class _Sampler:
@@ -150,8 +156,8 @@ class _Sampler:
 
     def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
         fixed = [self.value(item, depth + 1) for item in schema.get("prefixItems", ())]
-        least = schema.get("minItems", 0 if depth >= _DEPTH else 1)
-        most = schema.get("maxItems", max(least, 3))
+        least = schema.get("minItems", 0 if depth >= _DEPTH else min(1, schema.get("maxItems", 1)))
+        most = least if depth >= _DEPTH else schema.get("maxItems", max(least, 3))
         size = self._rng.randint(least, max(least, min(most, least + 2)))
         items = schema.get("items", {"type": "string"})
         tries = 0
@@ -167,11 +173,13 @@ class _Sampler:
         return fixed
 
     def _string(self, schema: Mapping[str, Any], depth: int) -> str:
+        least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+        if least > most:
+            raise ConfigurationError(f"no text satisfies {dict(schema)!r}")
         if pattern := schema.get("pattern"):
-            return _match(pattern, self._rng)
+            return _match(pattern, self._rng, least, most)
         if (form := schema.get("format")) in _FORMATS:
             return _FORMATS[form](self._rng)
-        least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
         for name in self._names:
             if least <= len(name) <= most:
                 self._names.remove(name)
@@ -182,76 +190,100 @@ class _Sampler:
         return text[: int(min(most, len(text)))]
 
     def _integer(self, schema: Mapping[str, Any], depth: int) -> int:
-        low, high = self._bounds(schema, step=1)
-        low, high = math.ceil(low), math.floor(high)
-        multiple = schema.get("multipleOf", 1)
+        step = Fraction(str(schema.get("multipleOf", 1))).numerator  # an integer is a multiple of 2.5 if of 5
+        first, last = _multiples(schema, step)
         for number in self._numbers:
-            if low <= number <= high and number % multiple == 0 and number.is_integer():
+            if number.is_integer() and number % step == 0 and first * step <= number <= last * step:
                 self._numbers.remove(number)
                 return int(number)
-        step = math.lcm(*(int(multiple) if multiple == int(multiple) else 1,))
-        first, last = -(-low // step), high // step
-        if first > last:
-            raise ConfigurationError(f"no integer satisfies {dict(schema)!r}")
         return self._rng.randint(first, last) * step
 
     def _number(self, schema: Mapping[str, Any], depth: int) -> float | int:
         if "multipleOf" in schema:
-            step = schema["multipleOf"]
-            low, high = self._bounds(schema, step=step)
-            return self._rng.randint(math.ceil(low / step), math.floor(high / step)) * step  # type: ignore[no-any-return]
-        low, high = self._bounds(schema, step=0)
+            return self._multiple(schema, schema["multipleOf"])
         for number in self._numbers:
-            if low <= number <= high:
+            if _allows(schema, number):
                 self._numbers.remove(number)
                 return number
-        value = round(self._rng.uniform(low, high), 2)
-        inside = low <= value <= high and value not in (
-            schema.get("exclusiveMinimum"),
-            schema.get("exclusiveMaximum"),
-        )
-        return value if inside else (low + high) / 2
+        low, high = _bounds(schema)
+        for value in (round(self._rng.uniform(low, high), 2), (low + high) / 2):
+            if _allows(schema, value):
+                return value
+        raise ConfigurationError(f"no number satisfies {dict(schema)!r}")
 
-    def _bounds(self, schema: Mapping[str, Any], step: float) -> tuple[float, float]:
-        low = schema.get("minimum", -math.inf)
-        high = schema.get("maximum", math.inf)
-        if "exclusiveMinimum" in schema:
-            low = max(low, schema["exclusiveMinimum"] + step)
-        if "exclusiveMaximum" in schema:
-            high = min(high, schema["exclusiveMaximum"] - step)
-        if low == -math.inf:
-            low = min(0, high - 100) if high < math.inf else 0
-        if high == math.inf:
-            high = low + 100
-        if low > high:
-            raise ConfigurationError(f"no number satisfies {dict(schema)!r}")
-        return low, high
+    def _multiple(self, schema: Mapping[str, Any], step: float) -> float:
+        first, last = _multiples(schema, step)
+        for _ in range(100):
+            value = self._rng.randint(first, last) * step
+            if _allows(schema, value) and value / step == value // step:  # 7 * 0.01 is no multiple of 0.01
+                return value
+        raise ConfigurationError(f"found no multiple of {step!r} for {dict(schema)!r}")
+
+
+def _allows(schema: Mapping[str, Any], number: float) -> bool:
+    """Whether a number is within a schema's bounds."""
+    low = max(schema.get("minimum", number), schema.get("exclusiveMinimum", -math.inf))
+    high = min(schema.get("maximum", number), schema.get("exclusiveMaximum", math.inf))
+    excluded = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    return bool(low <= number <= high) and number not in excluded
+
+
+def _bounds(schema: Mapping[str, Any]) -> tuple[float, float]:
+    """The range of a schema's numbers; a hundred where it is open."""
+    low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
+    high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
+    if low == -math.inf:
+        low = min(0, high - 100) if high < math.inf else 0
+    if high == math.inf:
+        high = low + 100
+    if low > high:
+        raise ConfigurationError(f"no number satisfies {dict(schema)!r}")
+    return low, high
+
+
+def _multiples(schema: Mapping[str, Any], step: float) -> tuple[int, int]:
+    """The first and the last number by which `step` may be multiplied."""
+    low, high = _bounds(schema)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    first += first * step == schema.get("exclusiveMinimum")
+    last -= last * step == schema.get("exclusiveMaximum")
+    if first > last:
+        raise ConfigurationError(f"no multiple of {step!r} satisfies {dict(schema)!r}")
+    return first, last
 
 
 def _merge(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One schema that demands what all of `parts` demand."""
     merged: dict[str, Any] = {}
     for part in parts:
         for key, value in part.items():
-            old = merged.get(key)
-            if key == "properties" and old:
-                merged[key] = {**old, **value}
-            elif key == "required" and old:
-                merged[key] = [*old, *(name for name in value if name not in old)]
-            elif key in ("minimum", "minLength", "minItems", "exclusiveMinimum") and old is not None:
-                merged[key] = max(old, value)
-            elif key in ("maximum", "maxLength", "maxItems", "exclusiveMaximum") and old is not None:
-                merged[key] = min(old, value)
-            else:
-                merged[key] = value
+            merged[key] = _both(key, merged[key], value) if key in merged else value
     return merged
 
 
-def _match(pattern: str, rng: random.Random) -> str:
-    """A text that the regular expression `pattern` finds itself in."""
+def _both(key: str, old: Any, new: Any) -> Any:
+    """What a keyword demands that stands in two schemas."""
+    if key == "properties":
+        shared = {name: {"allOf": [old[name], new[name]]} for name in old if name in new}
+        return {**old, **new, **shared}
+    if key == "required":
+        return [*old, *(name for name in new if name not in old)]
+    if key == "enum":
+        return [value for value in old if value in new]
+    if key in ("minimum", "minLength", "minItems", "exclusiveMinimum"):
+        return max(old, new)
+    if key in ("maximum", "maxLength", "maxItems", "exclusiveMaximum"):
+        return min(old, new)
+    return "integer" if key == "type" and {"integer", "number"} == {str(old), str(new)} else new
+
+
+def _match(pattern: str, rng: random.Random, least: int, most: float) -> str:
+    """A text of `least` to `most` characters that the regular expression `pattern` finds itself in."""
     try:
-        text = Rstr(rng).xeger(pattern)
-        if re.search(pattern, text):
-            return text
+        for _ in range(100):
+            text = Rstr(rng).xeger(pattern)
+            if least <= len(text) <= most and re.search(pattern, text):
+                return text
     except Exception as error:  # whatever a parser of foreign patterns may raise
         raise ConfigurationError(f"cannot write a text for the pattern {pattern!r}: {error}") from None
     raise ConfigurationError(f"cannot write a text for the pattern {pattern!r}")

@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 
 __all__ = ["Place", "Slots"]
 
+_SLACK = 1e-9  # seconds: who comes in the very nanosecond in which a place becomes free does not queue
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Place:
@@ -38,7 +40,8 @@ class Slots(Generic[P]):
 
     def admit(self, place: P, now: float) -> None:
         """Plan `place`: it starts as soon as one is free, after all who came before."""
-        place.start = max(now, self._free[0])
+        free = self._free[0]
+        place.start = free if free > now + _SLACK else now
         place.end = place.start + place.duration
         heapreplace(self._free, place.end)
         self._places.append(place)

@@ -16,7 +16,9 @@ from typing import Literal
 import httpx2
 
 from workbench.clock import Alarm, Timeline, date, now, sleep
-from workbench.simulator.engine import Breakage, Engine, Exchange, HttpRequest
+from workbench.simulator.engine import Engine
+from workbench.simulator.exchange import Breakage, Exchange
+from workbench.simulator.reception import HttpRequest
 
 __all__ = ["AsyncTransport", "Line", "SyncTransport"]
 
@@ -34,7 +36,7 @@ class Line:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.timeline = Timeline()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a script may read the log
         self.waiting: dict[int, Callable[[], object]] = {}  # by exchange number: how to wake who waits
 
     def receive(
@@ -51,7 +53,7 @@ class Line:
         """Tell the engine that a client has given up, and those that wait behind it."""
         with self.lock:
             for moved_up in self.engine.cancel(exchange, self.timeline.now()):
-                if wake := self.waiting.get(moved_up.number):
+                if wake := self.waiting.pop(moved_up.number, None):
                     wake()
 
 
@@ -96,15 +98,9 @@ class Delivery:
             raise _ERRORS[part](part.value, request=self.request)
         return part
 
-    def gaps(self, clock: Callable[[], float]) -> Iterator[tuple[float, bytes | Breakage]]:
-        """The parts of a stream, each with the seconds until it is due by `clock`.
-
-        Its service has begun, so its times are fixed.
-        """
-        start = self.exchange.start + clock() - self.line.timeline.now()
-        for offset, part in self.exchange.parts:
-            yield start + offset - clock(), part
-        self.delivered = True
+    def start(self, now: float) -> float:
+        """When the service began, by a clock that reads `now`: from then on a stream's times are fixed."""
+        return self.exchange.start + now - self.line.timeline.now()
 
     def response(self, body: httpx2.AsyncByteStream | httpx2.SyncByteStream) -> httpx2.Response:
         """The response."""
@@ -116,6 +112,7 @@ class Delivery:
         """The client needs no more; if anything is outstanding, it has given up."""
         if not self.delivered:
             self.line.cancel(self.exchange)
+        self.exchange.parts = ()  # the log keeps the exchange, but not its bytes
 
 
 class _AsyncBody(httpx2.AsyncByteStream):
@@ -124,13 +121,15 @@ class _AsyncBody(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         delivery, sleep = self._delivery, asyncio.sleep
-        patience = delivery.read_timeout
-        for wait, part in delivery.gaps(asyncio.get_running_loop().time):
-            if wait > _SLACK:
+        patience, clock = delivery.read_timeout, asyncio.get_running_loop().time
+        start = delivery.start(clock())
+        for offset, part in delivery.exchange.parts:
+            if (wait := start + offset - clock()) > _SLACK:
                 await sleep(min(wait, patience))
                 if wait > patience:
                     raise delivery.timeout()
-            yield delivery.check(part)
+            yield part if isinstance(part, bytes) else delivery.check(part)
+        delivery.delivered = True
 
     async def aclose(self) -> None:
         self._delivery.close()
@@ -147,30 +146,32 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
         delivery = self._line.receive(self._provider, request, await request.aread())
         try:
             while wait := delivery.head_in():
-                if delivery.exchange.start > self._line.timeline.now():
-                    await _sleep_or_change(delivery, wait)
+                if delivery.exchange.start > self._line.timeline.now() + _SLACK:
+                    await _queue(delivery)
                 else:
                     await asyncio.sleep(wait)
             if delivery.exchange.streams:
                 return delivery.response(_AsyncBody(delivery))
-            return delivery.response(httpx2.ByteStream(delivery.whole()))
+            response = delivery.response(httpx2.ByteStream(delivery.whole()))
         except BaseException:  # cancelled, timed out, or the connection broke
             delivery.close()
             raise
+        delivery.close()
+        return response
 
 
-async def _sleep_or_change(delivery: Delivery, seconds: float) -> None:
-    """Sleep until then, or until the queue has moved up."""
+async def _queue(delivery: Delivery) -> None:
+    """Wait until the head is due, or the queue has moved up, or the client's patience ends."""
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
-    timer = loop.call_later(seconds, changed.set)
     waiting, number = delivery.line.waiting, delivery.exchange.number
     waiting[number] = lambda: loop.call_soon_threadsafe(changed.set)
+    timer = loop.call_later(delivery.head_in(), changed.set)  # another thread may just have moved it up
     try:
         await changed.wait()
     finally:
         timer.cancel()
-        del waiting[number]
+        waiting.pop(number, None)
 
 
 class _SyncBody(httpx2.SyncByteStream):
@@ -180,12 +181,14 @@ class _SyncBody(httpx2.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         delivery = self._delivery
         patience = delivery.read_timeout
-        for wait, part in delivery.gaps(now):
-            if wait > _SLACK:
+        start = delivery.start(now())
+        for offset, part in delivery.exchange.parts:
+            if (wait := start + offset - now()) > _SLACK:
                 sleep(min(wait, patience))
                 if wait > patience:
                     raise delivery.timeout()
             yield delivery.check(part)
+        delivery.delivered = True
 
     def close(self) -> None:
         self._delivery.close()
@@ -200,16 +203,19 @@ class SyncTransport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer one request; the body follows as its parts are due."""
         delivery = self._line.receive(self._provider, request, request.read())
-        alarm, number = Alarm(), delivery.exchange.number
-        self._line.waiting[number] = alarm.ring
+        alarm, waiting, number = Alarm(), self._line.waiting, delivery.exchange.number
         try:
+            waiting[number] = alarm.ring
             while wait := delivery.head_in():
                 alarm.sleep(wait)
+                waiting[number] = alarm.ring
             if delivery.exchange.streams:
                 return delivery.response(_SyncBody(delivery))
-            return delivery.response(httpx2.ByteStream(delivery.whole()))
+            response = delivery.response(httpx2.ByteStream(delivery.whole()))
         except BaseException:  # interrupted, timed out, or the connection broke
             delivery.close()
             raise
         finally:
-            del self._line.waiting[number]
+            waiting.pop(number, None)
+        delivery.close()
+        return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from workbench.events import Event
 from workbench.messages import Completion, Request
 
-__all__ = ["Call", "Dialect", "Encoder", "ErrorKind", "LimitState", "WireError", "compact", "text_of"]
+__all__ = [
+    "Call",
+    "Dialect",
+    "Encoder",
+    "ErrorKind",
+    "LimitState",
+    "WireError",
+    "compact",
+    "milliseconds",
+    "text_of",
+]
+
+_ROUNDING = 1e-6  # a float's error; far below a unit, and below a nanosecond in milliseconds
 
 ErrorKind = Literal[
     "invalid_request",
@@ -72,6 +85,11 @@ class LimitState:
     remaining: float
     reset_seconds: float
 
+    @property
+    def left(self) -> int:
+        """What remains, in whole units; never less than none."""
+        return max(0, math.floor(self.remaining + _ROUNDING))
+
 
 class Encoder(Protocol):
     """Turns events into the bytes of a stream."""
@@ -110,6 +128,9 @@ class Dialect(Protocol):
     def limit_headers(self, states: Iterable[LimitState], now: datetime) -> dict[str, str]:
         """The rate limits' state, as response headers."""
 
+    def retry_headers(self, wait_seconds: float) -> dict[str, str]:
+        """How long a client that was too fast has to wait, as response headers."""
+
 
 class WireModel(BaseModel):
     """Part of a request as it stands on the wire; parameters that change nothing here are let through."""
@@ -128,6 +149,11 @@ def first_error(error: ValidationError) -> tuple[str, tuple[int | str, ...], str
 
 compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """JSON without white space, characters as they are."""
+
+
+def milliseconds(seconds: float) -> int:
+    """Whole milliseconds, rounded up: after them a wait of `seconds` is over."""
+    return math.ceil(seconds * 1000 - _ROUNDING)
 
 
 def text_of(content: str | Sequence[Any] | None) -> str:

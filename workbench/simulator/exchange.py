@@ -1,0 +1,119 @@
+"""One request and its answer: what is due when, how it can break, and what the log says of it."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from workbench.simulator.log import Outcome, RequestRecord
+from workbench.simulator.models import Gaps, ModelProfile
+from workbench.simulator.slots import Place
+
+__all__ = ["Breakage", "Exchange", "Part", "Schedule"]
+
+_SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
+
+
+class Breakage(enum.Enum):
+    """How a connection fails, in place of the next bytes."""
+
+    REFUSED = "the connection was refused"
+    RESET = "the connection was reset by the peer"
+    DISCONNECTED = "the peer closed the connection without sending the complete message body"
+
+
+Part = tuple[float, bytes | Breakage]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When each token of an answer is made, in seconds after the start of its service."""
+
+    gaps: Gaps
+    origin: int
+    first: float
+    tokens: int
+    stall_at: int
+    stall_seconds: float
+
+    @property
+    def last(self) -> float:
+        """The instant of the last token."""
+        stalled = self.stall_seconds if self.stall_at < self.tokens else 0.0
+        return self.first + self.gaps.span(self.origin, self.tokens) + stalled
+
+    def offsets(self) -> list[float]:
+        """The instant of each token."""
+        times = [self.first + at for at in self.gaps.times(self.origin, self.tokens)]
+        stalled = [at + self.stall_seconds for at in times[self.stall_at :]]
+        return [*times[: self.stall_at], *stalled] if stalled else times
+
+
+@dataclass(slots=True, eq=False)
+class Exchange(Place):
+    """One request and its answer: what is due, and at which time after the start of its service.
+
+    The head (status and headers) is due at `head_offset`.  `parts` yields (offset, bytes or breakage): a
+    stream's follow one by one, any other answer has a single one that is due with its head.  A stream that
+    is `outcome` "broken" was right until `spoilt_offset`.
+    """
+
+    number: int
+    provider: str
+    arrival: float
+    request_id: str
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    parts: Iterable[Part] = ()
+    head_offset: float = 0.0
+    spoilt_offset: float = math.inf
+    model: ModelProfile | None = None
+    stream: bool = False
+    outcome: Outcome = "ok"
+    error: str | None = None
+    input_tokens: int = 0
+    output_tokens: tuple[int, ...] = ()  # of each choice
+    schedule: Schedule | None = None
+    cancelled_at: float | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether the body follows its head bit by bit."""
+        return self.stream and self.status == 200
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the client went before the answer was complete, or had gone wrong."""
+        return self.cancelled_at is not None and self.cancelled_at < self.start + self.spoilt_offset - _SLACK
+
+    def deliver(self, offset: float, part: bytes | Breakage) -> None:
+        """Answer by a single part, which is due with its head."""
+        self.parts = [(offset, part)]
+        self.head_offset = offset
+
+    def record(self) -> RequestRecord:
+        """What the log says of this exchange; instants to the nanosecond, as clocks tell time."""
+        end = round(self.end if self.cancelled_at is None else self.cancelled_at, 9)
+        start = round(self.start, 9)
+        served = self.schedule is not None and start <= end
+        offsets = self.schedule.offsets() if self.schedule and served else []
+        tokens = tuple(at for offset in offsets if (at := round(self.start + offset, 9)) <= end)
+        return RequestRecord(
+            number=self.number,
+            arrival=round(self.arrival, 9),
+            provider=self.provider,
+            model=None if self.model is None else self.model.name,
+            stream=self.stream,
+            started=start if served else None,
+            first_token=tokens[0] if tokens else None,
+            tokens=tokens,
+            ended=end,
+            status=None if end < start + self.head_offset - _SLACK else self.status,
+            outcome="cancelled" if self.given_up else self.outcome,
+            error=None if self.given_up else self.error,
+            input_tokens=self.input_tokens,
+            output_tokens=sum(min(len(tokens), whole) for whole in self.output_tokens),
+            request_id=self.request_id,
+        )

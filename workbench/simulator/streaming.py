@@ -1,0 +1,87 @@
+"""A streamed answer as bytes, one chunk a token, and the ways in which it goes wrong."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from workbench.events import split
+from workbench.messages import Completion
+from workbench.simulator.exchange import Breakage, Part
+from workbench.simulator.models import Faults
+from workbench.wire.dialect import Encoder
+
+__all__ = ["StreamFaults", "chunks"]
+
+_KEPT = 30  # bytes of a malformed event
+
+
+def chunks(completions: Sequence[Completion], encoder: Encoder) -> list[bytes]:
+    """The bytes that are due with each token: the head goes with the first, the end with the last."""
+    encode = encoder.encode
+    choices = [list(split(completion)) for completion in completions]
+    heads = [encode(events[0], index) for index, events in enumerate(choices)]
+    rows = [[encode(e, index) for e in events[1:-1]] or [b""] for index, events in enumerate(choices)]
+    for index, (row, events) in enumerate(zip(rows, choices, strict=True)):
+        row[-1] += encode(events[-1], index)
+    made = rows[0] if len(rows) == 1 else [b"".join(column) for column in zip_longest(*rows, fillvalue=b"")]
+    made[0] = b"".join(heads) + made[0]
+    made[-1] += encoder.end()
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFaults:
+    """Where a stream goes wrong, by the number of the token; beyond its end: nowhere."""
+
+    disconnect_at: float = math.inf
+    malformed_at: float = math.inf
+    split_characters: bool = False
+
+    @classmethod
+    def draw(cls, faults: Faults, rng: random.Random, tokens: int) -> StreamFaults:
+        """Decide for one stream."""
+        disconnect_at, malformed_at = (
+            rng.randrange(tokens) if rng.random() < rate else math.inf
+            for rate in (faults.disconnect_rate, faults.malformed_rate)
+        )
+        return cls(disconnect_at, malformed_at, faults.split_characters)
+
+    def __bool__(self) -> bool:
+        return self.split_characters or self.first < math.inf
+
+    @property
+    def first(self) -> float:
+        """The first token that does not come as it should."""
+        return min(self.disconnect_at, self.malformed_at)
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return "malformed" if self.malformed_at < self.disconnect_at else "disconnected"
+
+    def spoil(self, parts: Iterable[tuple[float, bytes]]) -> Iterator[Part]:
+        """The parts as they go out."""
+        rest, offset = b"", 0.0
+        for token, (offset, chunk) in enumerate(parts):
+            if token == self.disconnect_at:
+                yield offset, Breakage.DISCONNECTED
+                return
+            if token == self.malformed_at:
+                start = chunk.index(b"data: ")
+                chunk = chunk[: start + _KEPT] + b"\n\n"  # an event that is no JSON
+            chunk, rest = _cut(rest + chunk) if self.split_characters else (chunk, b"")
+            yield offset, chunk
+        if rest:
+            yield offset, rest
+
+
+def _cut(chunk: bytes) -> tuple[bytes, bytes]:
+    """Cut `chunk` inside its last multi-byte character."""
+    for index in range(len(chunk) - 1, 0, -1):
+        if chunk[index] >= 0xC0:  # a lead byte
+            return chunk[: index + 1], chunk[index + 1 :]
+    return chunk, b""
