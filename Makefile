@@ -72,4 +72,5 @@ $(bin)/uv:
 $(stamp): requirements.lock pyproject.toml | $(bin)/uv
 	$(uv) pip sync $(to_venv) --require-hashes requirements.lock
 	$(uv) pip install $(to_venv) --no-deps --no-build-isolation --editable .
+	@$(bin)/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements # no news prompt
 	@touch $@

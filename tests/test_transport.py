@@ -281,6 +281,21 @@ def test_a_stream_that_is_dropped_is_cancelled() -> None:
     assert sim.log[0].outcome == "cancelled"
 
 
+def test_a_stream_may_be_cancelled_as_its_token_comes() -> None:
+    """At one instant the client gives up first, then the token is due: it was cancelled, nothing fails."""
+    sim = simulator()
+
+    async def main() -> None:
+        task = asyncio.create_task(read(client_of(sim, "openai")))
+        asyncio.get_running_loop().call_at(2.1, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(main)
+    assert sim.log[0].outcome == "cancelled"
+    assert sim.log[0].ended == pytest.approx(2.1)
+
+
 def test_many_may_be_cancelled_at_once() -> None:
     """A thousand queued requests that are cancelled together leave an empty server behind."""
     sim = simulator(slots=1)
