@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
+import httpx2
+
 from workbench.errors import (
+    InvalidRequestError,
     ProviderConnectionError,
     ProviderError,
     ProviderTimeoutError,
@@ -14,10 +17,10 @@ from workbench.errors import (
     StreamInterruptedError,
     error_for_status,
 )
-from workbench.events import Accumulator, Event, Finished
+from workbench.events import Accumulator, Event
 from workbench.messages import Completion, Request
 
-__all__ = ["Provider", "checked", "from_status"]
+__all__ = ["Provider", "SdkProvider"]
 
 
 @runtime_checkable
@@ -40,6 +43,16 @@ class Provider(Protocol):
             ProviderError: the call failed. Once the stream has begun, always StreamInterruptedError, which
                 keeps the text that had come.
         """
+
+
+class Decoder(Protocol):
+    """Turns an SDK's stream items into events."""
+
+    def decode(self, item: Any, /) -> Iterator[Event]:
+        """The events of one item."""
+
+    def end(self) -> Iterator[Event]:
+        """What the end of the stream says: nothing, unless the answer is whole."""
 
 
 def from_status(error: Any, provider: str) -> ProviderError:
@@ -78,21 +91,66 @@ def from_connection(error: Exception, provider: str, *, timeout: bool) -> Provid
     return kind(f"{cause}" or type(cause).__name__, provider=provider)
 
 
-async def checked(
-    events: AsyncIterator[Event], provider: str, broken: tuple[type[Exception], ...]
-) -> AsyncIterator[Event]:
-    """The events of a stream; a stream that breaks off, or lacks its end, is an error.
+class SdkProvider:
+    """What the two SDKs' adapters have in common: one generator made both, so errors have the same names.
 
-    Neither SDK raises anything where a stream ends without its end mark.
+    Args:
+        sdk: the SDK's module.
+        create: sends a request; its arguments are the request's, and `stream`.
+        decode: the SDK's whole answer as ours.
+        decoder: makes a decoder of the SDK's stream items.
     """
-    so_far = Accumulator()
-    try:
-        async for event in events:
-            so_far.add(event)
+
+    name: str
+
+    def __init__(
+        self,
+        sdk: Any,
+        create: Callable[..., Awaitable[Any]],
+        encode: Callable[[Request], dict[str, Any]],
+        decode: Callable[[Any], Completion],
+        decoder: Callable[[], Decoder],
+    ) -> None:
+        self._sdk, self._create, self._encode = sdk, create, encode
+        self._decode, self._decoder = decode, decoder
+
+    async def complete(self, request: Request) -> Completion:
+        """The whole answer to `request`; see :class:`Provider`."""
+        return self._decode(await self._send(request))
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        """The answer's events; see :class:`Provider`.
+
+        A stream that breaks off, or lacks its end, is an error: neither SDK raises one for the latter.
+        """
+        so_far = Accumulator()
+        async with await self._send(request, stream=True) as items:
+            try:
+                async for event in self._events(items):
+                    so_far.add(event)
+                    yield event
+            except (self._sdk.APIError, httpx2.HTTPError, ValueError) as error:  # or an event is no JSON
+                message = f"the stream broke off: {error.__cause__ or error!r}"
+                raise StreamInterruptedError(message, provider=self.name, partial=so_far.text) from error
+        if so_far.finished is None:
+            message = "the stream ended early"
+            raise StreamInterruptedError(message, provider=self.name, partial=so_far.text)
+
+    async def _send(self, request: Request, **options: Any) -> Any:
+        try:
+            return await self._create(**self._encode(request), **options)
+        except self._sdk.APIStatusError as error:
+            raise from_status(error, self.name) from error
+        except self._sdk.APIError as error:
+            timeout = isinstance(error, self._sdk.APITimeoutError)
+            raise from_connection(error, self.name, timeout=timeout) from error
+        except ValueError as error:  # the SDK itself refuses, such as answers that take over ten minutes
+            raise InvalidRequestError(str(error), provider=self.name) from error
+
+    async def _events(self, items: AsyncIterator[Any]) -> AsyncIterator[Event]:
+        decoder = self._decoder()
+        async for item in items:
+            for event in decoder.decode(item):
+                yield event
+        for event in decoder.end():
             yield event
-            if isinstance(event, Finished):
-                return
-    except broken as error:
-        message = f"the stream broke off: {error.__cause__ or error!r}"
-        raise StreamInterruptedError(message, provider=provider, partial=so_far.text) from error
-    raise StreamInterruptedError("the stream ended early", provider=provider, partial=so_far.text)
