@@ -373,8 +373,8 @@ def test_any_awaitable_will_do() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"limit": 0}, "limit must be at least 1, got 0"),
-        ({"limit": -3}, "limit must be at least 1, got -3"),
+        ({"limit": 0}, "limit must be a whole number of at least 1, got 0"),
+        ({"limit": -3}, "limit must be a whole number of at least 1, got -3"),
         ({"limit": 1, "on_error": "ignore"}, "on_error must be 'raise' or 'return', got 'ignore'"),
     ],
 )

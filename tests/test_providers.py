@@ -365,3 +365,24 @@ def test_usage_adds_up() -> None:
     """Usages are summed over calls."""
     total = Usage(input_tokens=1, output_tokens=2) + Usage(input_tokens=3, output_tokens=4)
     assert (total.input_tokens, total.output_tokens, total.total_tokens) == (4, 6, 10)
+
+
+def test_a_request_takes_lists_and_plain_words() -> None:
+    """Messages, tools and stops may be given as lists, a message as a dict, one stop as a string."""
+    message = Message(role="user", content="a")
+    expected = Request(model="m", messages=(message,), stop=("END",))
+    assert Request.model_validate({"model": "m", "messages": [message], "stop": ["END"]}) == expected
+    plain = {"model": "m", "messages": [{"role": "user", "content": "a"}], "stop": "END"}
+    assert Request.model_validate(plain) == expected
+
+
+def test_a_real_provider_refuses_virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the virtual clock a real call would time out at once: the switch says so instead."""
+    monkeypatch.setenv("WORKBENCH_PROVIDER", "openai")
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+
+    async def main() -> None:
+        default_provider()
+
+    with pytest.raises(errors.ConfigurationError, match="wall clock"):
+        run(main)

@@ -1,9 +1,11 @@
 """The simulated provider through the real SDKs: what a user of either sees."""
 
 import asyncio
+import functools
 import json
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anthropic
@@ -748,3 +750,48 @@ def test_clients_take_the_sdks_own_options(kind: str) -> None:
     assert type(client).__module__.startswith(sdk.__name__)
     assert (client.max_retries, client.timeout) == (5, sdk.DEFAULT_TIMEOUT)
     assert getattr(Simulator(), kind)(timeout=3).timeout == 3
+
+
+def test_the_log_does_not_tell_the_future() -> None:
+    """What is in flight is said to be so: its tokens end at the instant at which the log is read."""
+    sim = Simulator(seed=1)
+
+    async def main() -> None:
+        ask = sim.openai().chat.completions.create
+        stream = await ask(model="gpt-5.5", messages=[{"role": "user", "content": "hi"}], stream=True)
+        async for _ in stream:
+            break
+        (record,) = sim.log
+        assert record.outcome == "in flight"
+        assert record.ended == pytest.approx(now())
+        assert record.tokens[-1] <= record.ended
+        async for _ in stream:
+            pass
+        assert sim.log[0].outcome == "ok"
+        assert len(sim.log[0].tokens) > len(record.tokens)
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"faults": 0.5}, {"limits": 60}, {"models": ["gpt-5.5"]}, {"script": 5}, {"keys": "one"}],
+    ids=str,
+)
+def test_wrong_settings_are_refused_at_once(options: dict[str, Any]) -> None:
+    """A setting of the wrong kind is a ConfigurationError that names it, before any request."""
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        Simulator(**options)
+
+
+def test_a_thread_of_nobodys_is_refused() -> None:
+    """A thread that is not on the virtual clock gets an error instead of real time in the log."""
+
+    async def main() -> None:
+        client = Simulator(seed=1).openai_sync(max_retries=0)
+        ask = functools.partial(client.chat.completions.create, model="gpt-5.5")
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(ask, messages=[{"role": "user", "content": "hi"}]).result()
+
+    with pytest.raises(RuntimeError, match=r"asyncio\.to_thread"):
+        run(main)

@@ -37,6 +37,7 @@ _KINDS = {  # outcome: colour, hatch
     "failed": (_PURPLE, "xxxx"),
     "broken": (_ORANGE, "...."),
     "cancelled": (_GREY, "\\\\\\\\"),
+    "in flight": (_SKY, ""),
     "error": (_RED, "////"),
 }
 _COLORS, _STYLES = (_BLUE, _ORANGE, _GREEN, _PURPLE, _SKY), ("-", "--", "-.", ":")  # 20 different lines

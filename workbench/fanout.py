@@ -119,11 +119,13 @@ async def fan_out(
         the results in the order of the items.
 
     Raises:
-        ValueError: `limit` is not positive, or `on_error` is neither of the two.
-        TypeError: `fn` is not an async function, or `items` is one string.
+        ValueError: `limit` is not a positive whole number, or `on_error` is neither of the two.
+        TypeError: `fn` is not an async function, `rate` is not a limiter, or `items` is one string.
     """
-    if limit < 1:
-        raise ValueError(f"limit must be at least 1, got {limit!r}")
+    if not isinstance(limit, int) or limit < 1:  # type: ignore[redundant-expr]  # 2.5 bounds nothing
+        raise ValueError(f"limit must be a whole number of at least 1, got {limit!r}")
+    if rate is not None and not isinstance(rate, RateLimiter):
+        raise TypeError(f"rate must be a RateLimiter, got {rate!r}; for a number: RateLimiter(rpm={rate!r})")
     if on_error not in ("raise", "return"):
         raise ValueError(f"on_error must be 'raise' or 'return', got {on_error!r}")
     if isinstance(items, str | bytes):

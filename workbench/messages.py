@@ -46,7 +46,7 @@ class Message(_Frozen):
 
     role: Role
     content: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = Field(default=(), strict=False)
     tool_call_id: str | None = None
 
     @model_validator(mode="after")
@@ -90,25 +90,27 @@ class Request(_Frozen):
         parallel_tool_calls: whether the model may call several tools at once.
         response_format: ask for JSON that satisfies a schema.
         max_tokens: the answer's length limit, in tokens.
-        stop: texts at which the answer ends, not included.
+        stop: texts at which the answer ends, not included; a plain string is one of them.
         temperature: 0 to 2 (Anthropic: 0 to 1).
     """
 
     model: str
-    messages: tuple[Message, ...] = Field(min_length=1)
-    tools: tuple[Tool, ...] = ()
+    messages: tuple[Message, ...] = Field(min_length=1, strict=False)  # a list will do, too
+    tools: tuple[Tool, ...] = Field(default=(), strict=False)
     tool_choice: str = "auto"
     parallel_tool_calls: bool = True
     response_format: ResponseFormat | None = None
     max_tokens: int | None = Field(default=None, ge=1)
-    stop: tuple[str, ...] = ()
+    stop: tuple[str, ...] = Field(default=(), strict=False)
     temperature: float | None = Field(default=None, ge=0, le=2)
 
     @model_validator(mode="before")
     @classmethod
     def _prompt(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("messages"), str):
-            return {**data, "messages": (Message(role="user", content=data["messages"]),)}
+            data = {**data, "messages": (Message(role="user", content=data["messages"]),)}
+        if isinstance(data, dict) and isinstance(data.get("stop"), str):
+            data = {**data, "stop": (data["stop"],)}
         return data
 
     @model_validator(mode="after")

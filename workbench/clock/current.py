@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -84,17 +85,40 @@ class Timeline:
 
     def __init__(self) -> None:
         self._clock: object = None
+        loop = virtual_loop()
+        self._loop = None if loop is None else weakref.ref(loop)
         self._offset = 0.0
         self._last = 0.0
 
     def now(self) -> float:
-        """Seconds on this timeline."""
+        """Seconds on this timeline.
+
+        Raises:
+            RuntimeError: a virtual run uses it, and this thread is not on that run's clock.
+        """
         loop = virtual_loop()
         reading = time.monotonic() if loop is None else loop.time()
         clock = time if loop is None else loop.identity
         if clock is not self._clock:
+            self._refuse_strangers()
+            self._loop = None if loop is None else weakref.ref(loop)
             fresh = self._clock is None and loop is not None
             self._offset = 0.0 if fresh else self._last - reading
             self._clock = clock
         self._last = max(self._last, reading + self._offset)
         return self._last
+
+    def latest(self) -> float:
+        """Its latest instant: now, where its own clock runs, and else when it was last read."""
+        loop = virtual_loop()
+        clock = time if loop is None else loop.identity
+        return self.now() if clock is self._clock else self._last
+
+    def _refuse_strangers(self) -> None:
+        """A thread of nobody's would mix real time into virtual time, differently in each run."""
+        loop = self._loop and self._loop()
+        if loop and loop.is_running() and asyncio._get_running_loop() is None:
+            raise RuntimeError(
+                "this is in use on a virtual clock, and this thread is not on that clock: start it by "
+                "asyncio.to_thread or loop.run_in_executor"
+            )

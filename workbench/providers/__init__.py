@@ -6,6 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from workbench.clock import virtual_loop
 from workbench.errors import ConfigurationError
 from workbench.providers.base import Provider
 
@@ -81,5 +82,10 @@ def _real(wanted: str) -> Provider:
 
         claude = anthropic.AsyncAnthropic()
         provider, url = AnthropicProvider(claude), claude.base_url
+    if virtual_loop() is not None:
+        raise ConfigurationError(
+            f"{_SWITCH}={wanted} cannot answer in virtual time, where its first call would time out at once: "
+            "use the wall clock (a cell without %%virtual, or wb.run(main, virtual=False))"
+        )
     _log.warning("%s=%s: calls go to %s and cost money", _SWITCH, wanted, url)
     return provider

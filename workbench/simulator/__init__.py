@@ -81,6 +81,16 @@ class Simulator:
         if edge_latency <= 0:
             message = f"edge_latency must be positive (no answer takes no time), got {edge_latency!r}"
             raise ConfigurationError(message)
+        for name, value, kind in (("limits", limits, RateLimits), ("faults", faults, Faults)):
+            if not isinstance(value, kind | None):
+                wanted = f"{name}={kind.__name__}(...)"
+                raise ConfigurationError(f"{name} must be given as {wanted}, got {value!r}")
+        if isinstance(keys, str):
+            raise ConfigurationError("keys must be a collection of keys: put the one in a list")
+        models = tuple(models)
+        for model in models:
+            if not isinstance(model, ModelProfile):
+                raise ConfigurationError(f"models must be ModelProfiles, got {model!r}")
         changes: dict[str, Any] = {"limits": limits, "slots": slots}
         given = {name: value for name, value in changes.items() if value is not None}
         offered = {(m.provider, m.name): m for m in (*CATALOG, *models)}
@@ -103,7 +113,7 @@ class Simulator:
     def log(self) -> RequestLog:
         """What happened so far, as the provider saw it."""
         with self._line.lock:
-            return self._engine.log
+            return self._engine.log(self._line.timeline.latest())
 
     def now(self) -> float:
         """Seconds on the simulator's timeline, on which its log and its outages are."""

@@ -205,6 +205,9 @@ def _responder(script: Script | None) -> Responder:
         return lambda request: next((a for part, a in answers.items() if part in request.text), None)
     if isinstance(script, str):
         return lambda request: script
+    if not isinstance(script, Sequence):
+        message = f"script must be a function, a mapping or a sequence of answers, got {script!r}"
+        raise ConfigurationError(message)
     lines, numbers = list(script), count_from()
 
     def next_line(request: Request) -> Answer:

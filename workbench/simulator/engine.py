@@ -71,10 +71,9 @@ class Engine:
         self._seen: Counter[str] = Counter()
         self._exchanges: list[Exchange] = []
 
-    @property
-    def log(self) -> RequestLog:
-        """All requests so far."""
-        return RequestLog([exchange.record() for exchange in self._exchanges])
+    def log(self, now: float = math.inf) -> RequestLog:
+        """All requests so far, as they stand at `now`; by default as they will have ended."""
+        return RequestLog([exchange.record(now) for exchange in self._exchanges])
 
     def receive(self, provider: str, request: HttpRequest, now: float, date: datetime) -> Exchange:
         """Answer `request`, which arrives at `now`.

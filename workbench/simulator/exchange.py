@@ -77,6 +77,7 @@ class Exchange(Place):
     output_tokens: tuple[int, ...] = ()  # of each choice
     schedule: Schedule | None = None
     cancelled_at: float | None = None
+    delivered: bool = False
 
     @property
     def streams(self) -> bool:
@@ -93,9 +94,11 @@ class Exchange(Place):
         self.parts = [(offset, part)]
         self.head_offset = offset
 
-    def record(self) -> RequestRecord:
-        """What the log says of this exchange; instants to the nanosecond, as clocks tell time."""
-        end = round(self.end if self.cancelled_at is None else self.cancelled_at, 9)
+    def record(self, now: float) -> RequestRecord:
+        """What the log says of this exchange at `now`; instants to the nanosecond, as clocks tell time."""
+        end = self.end if self.cancelled_at is None else self.cancelled_at
+        in_flight = not self.delivered and self.cancelled_at is None and now < end - _SLACK
+        end = round(now if in_flight else end, 9)
         start = round(self.start, 9)
         served = self.schedule is not None and start <= end
         offsets = self.schedule.offsets() if self.schedule and served else []
@@ -111,8 +114,8 @@ class Exchange(Place):
             tokens=tokens,
             ended=end,
             status=None if end < start + self.head_offset - _SLACK else self.status,
-            outcome="cancelled" if self.given_up else self.outcome,
-            error=None if self.given_up else self.error,
+            outcome="in flight" if in_flight else "cancelled" if self.given_up else self.outcome,
+            error=None if in_flight or self.given_up else self.error,
             input_tokens=self.input_tokens,
             output_tokens=sum(min(len(tokens), whole) for whole in self.output_tokens),
             request_id=self.request_id,

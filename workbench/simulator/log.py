@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "RequestLog", "RequestRecord"]
 
-Outcome = Literal["ok", "rejected", "failed", "broken", "cancelled"]
+Outcome = Literal["ok", "rejected", "failed", "broken", "cancelled", "in flight"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,13 @@ class RequestRecord:
         started: when its service began, after `started - arrival` seconds in the queue; None if never.
         first_token: when the first token was made; None if never.
         tokens: when each token was made.
-        ended: when the answer was complete, or the request was refused, broken off or given up.
+        ended: when the answer was complete, or the request was refused, broken off or given up; of one
+            that is in flight, the instant at which the log was read.
         status: the HTTP status; None where the connection failed before there was one.
         outcome: ``ok``; ``rejected``: an error that says what is wrong with the request, its key or its
             rate; ``failed``: an error of the provider's; ``broken``: the connection or the stream was
-            cut or spoilt; ``cancelled``: the client gave up (closed, cancelled, or timed out).
+            cut or spoilt; ``cancelled``: the client gave up (closed, cancelled, or timed out);
+            ``in flight``: still to come.
         error: the kind of error, where there was one.
         input_tokens: of the prompt.
         output_tokens: of the answer as far as it was made.

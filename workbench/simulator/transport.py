@@ -62,7 +62,6 @@ class Delivery:
 
     def __init__(self, line: Line, exchange: Exchange, request: httpx2.Request) -> None:
         self.line, self.exchange, self.request = line, exchange, request
-        self.delivered = False
         timeout = request.extensions.get("timeout", {}).get("read")
         self.read_timeout = math.inf if timeout is None else float(timeout)
         self._deadline = line.timeline.now() + self.read_timeout
@@ -88,7 +87,7 @@ class Delivery:
 
     def whole(self) -> bytes:
         """The whole body of an answer that does not stream."""
-        self.delivered = True
+        self.exchange.delivered = True
         ((_, part),) = self.exchange.parts
         return self.check(part)
 
@@ -110,7 +109,7 @@ class Delivery:
 
     def close(self) -> None:
         """The client needs no more; if anything is outstanding, it has given up."""
-        if not self.delivered:
+        if not self.exchange.delivered:
             self.line.cancel(self.exchange)
         self.exchange.parts = ()  # the log keeps the exchange, but not its bytes
 
@@ -136,7 +135,7 @@ class _AsyncBody(httpx2.AsyncByteStream):
                 if wait > patience:
                     raise delivery.timeout()
             yield part if isinstance(part, bytes) else delivery.check(part)
-        delivery.delivered = True
+        delivery.exchange.delivered = True
 
     async def aclose(self) -> None:
         self._delivery.close()
@@ -200,7 +199,7 @@ class _SyncBody(httpx2.SyncByteStream):
                 if wait > patience:
                     raise delivery.timeout()
             yield delivery.check(part)
-        delivery.delivered = True
+        delivery.exchange.delivered = True
 
     def close(self) -> None:
         self._delivery.close()
