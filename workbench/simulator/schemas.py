@@ -19,6 +19,7 @@ from workbench.errors import ConfigurationError
 
 __all__ = ["sample"]
 
+_MOST = 10_000  # values, items or characters: what asks for more would never end
 _DEPTH = 8  # of nested optional values: a recursive schema ends there
 _NAME = re.compile(r"\b[A-ZÀ-Þ][\w’'-]+(?: [A-ZÀ-Þ][\w’'-]+)*")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -61,6 +62,7 @@ def sample(schema: Mapping[str, Any], rng: random.Random, hints: str = "") -> An
 class _Sampler:
     def __init__(self, root: Mapping[str, Any], rng: random.Random, hints: str) -> None:
         self._root, self._rng = root, rng
+        self._left = _MOST
         found = [(match.start(), match.group()) for match in _NAME.finditer(hints)]
         first = [name for at, name in found if at and hints[at - 2 : at - 1] not in ".!?\n"]
         self._names = [*first, *(name for _, name in found if name not in first)]
@@ -68,6 +70,10 @@ class _Sampler:
 
     def value(self, schema: Any, depth: int) -> Any:
         schema = self._resolve(schema, depth)
+        self._left -= 1
+        sizes = [schema.get(key, 0) for key in ("minLength", "minItems", "minProperties")]
+        if self._left < 0 or any(isinstance(size, int | float) and size > _MOST for size in sizes):
+            raise ConfigurationError(f"the schema asks for more than {_MOST} values or characters")
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
