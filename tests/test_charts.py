@@ -30,6 +30,7 @@ def record(
         number=number,
         arrival=arrival,
         provider="openai",
+        route="POST /v1/chat/completions",
         model="m",
         stream=False,
         started=started,

@@ -166,7 +166,7 @@ def test_anthropic_wants_its_version() -> None:
 
 def test_only_the_keys_given_are_accepted() -> None:
     """Where keys are given, another one is refused without being repeated."""
-    provided = engine(keys=frozenset({"secret"}))
+    provided = engine(keys={"secret": None})
     assert send(provided, headers={"authorization": "Bearer secret"}).status == 200
     refused = send(provided, headers={"authorization": "Bearer wrong-key"})
     assert refused.status == 401

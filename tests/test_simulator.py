@@ -208,7 +208,7 @@ def raising(request: Any) -> str:
     [
         ([], "the script has 0 answers, and request 1 came"),
         (raising, r"the simulator's script raised KeyError\('gpt-4o'\)"),
-        (lambda request: 3, "a script answers by a text or a list of ToolCall, got 3"),
+        (lambda request: 3, "a script answers by a text, a list of ToolCall, or a Reply, got 3"),
         ("half \ud83d", "half a surrogate pair"),
     ],
 )

@@ -26,12 +26,13 @@ from workbench.messages import (
     ToolCall,
     Usage,
 )
-from workbench.wire.anthropic import AnthropicDialect
+from workbench.wire.anthropic import MESSAGES, AnthropicDialect
 from workbench.wire.anthropic_answer import StreamDecoder, decode_completion
 from workbench.wire.anthropic_request import DEFAULT_MAX_TOKENS, encode_request
 from workbench.wire.dialect import Call, LimitState, WireError, compact
 
 DIALECT = AnthropicDialect()
+CALL = Call(request=Request(model="m", messages="?"))  # type: ignore[arg-type]
 NAMES = st.from_regex(r"\A[a-zA-Z0-9_-]{1,20}\Z")
 TEXTS = st.text(max_size=40)
 JSON = st.recursive(
@@ -63,7 +64,7 @@ def completions(draw: st.DrawFn) -> Completion:
 
 
 FIRST = st.builds(Message, role=st.sampled_from(["user", "assistant"]), content=TEXTS)
-MESSAGES = (
+TURNS = (
     FIRST
     | st.builds(Message, role=st.just("tool"), content=TEXTS, tool_call_id=st.text(min_size=1))
     | st.builds(
@@ -80,7 +81,7 @@ def requests(draw: st.DrawFn) -> Request:
     """Any request of ours that says what Anthropic wants said: one system prompt, a length limit."""
     schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}}
     system = draw(st.none() | st.builds(Message, role=st.just("system"), content=st.text(min_size=1)))
-    messages = [draw(FIRST), *draw(st.lists(MESSAGES, max_size=4))]
+    messages = [draw(FIRST), *draw(st.lists(TURNS, max_size=4))]
     tools = [
         Tool(
             name=name, description=draw(TEXTS), parameters=draw(st.sampled_from([schema, {"type": "object"}]))
@@ -106,7 +107,7 @@ def requests(draw: st.DrawFn) -> Request:
 def encoded_stream(answer: Completion) -> bytes:
     """The bytes of the stream that says `answer`."""
     call = Call(Request(model="m", messages="?"))  # type: ignore[arg-type]
-    encoder = DIALECT.stream_encoder(call, 7, answer.usage.input_tokens)
+    encoder = MESSAGES.stream(call, 7, answer.usage.input_tokens)
     return b"".join(encoder.encode(event) for event in split(answer)) + encoder.end()
 
 
@@ -140,7 +141,7 @@ def accumulated(events: Iterator[Event]) -> Completion:
 @given(completions())
 def test_a_completion_survives_the_sdk(completion: Completion) -> None:
     """Encoded, read by the SDK's model and decoded, an answer is the same."""
-    data = DIALECT.encode_completions([completion], 7)
+    data = compact(MESSAGES.encode(CALL, [completion], 7))
     assert decode_completion(SdkMessage.model_validate_json(data)) == completion
 
 
@@ -186,7 +187,7 @@ def test_a_request_survives(request: Request) -> None:
     """The SDK's arguments, sent as JSON and decoded as a server would, ask the same."""
     arguments = encode_request(request)
     body = {**arguments, **arguments.pop("extra_body", {})}  # as the SDK does
-    assert DIALECT.decode_request(json.loads(json.dumps(body))).request == request
+    assert MESSAGES.decode(json.loads(json.dumps(body))).request == request
 
 
 @given(
@@ -199,7 +200,7 @@ def test_a_request_survives(request: Request) -> None:
 def test_any_json_is_understood_or_refused(body: Any) -> None:
     """Whatever JSON comes, it is a call or a WireError of kind invalid_request."""
     try:
-        call = DIALECT.decode_request(body)
+        call = MESSAGES.decode(body)
     except WireError as error:
         status, data = DIALECT.encode_error(error, "req_1")
         assert status == 400
@@ -254,7 +255,7 @@ def test_tool_results_in_a_row_are_one_message() -> None:
 def test_broken_arguments_are_sent_as_an_object(arguments: str, found: dict[str, Any]) -> None:
     """What the length limit has left of a call is sent; what is no object at all is wrapped."""
     completion = Completion(id="1", model="m", tool_calls=(ToolCall(id="a", name="f", arguments=arguments),))
-    data = json.loads(DIALECT.encode_completions([completion], 1))
+    data = MESSAGES.encode(CALL, [completion], 1)
     assert data["content"] == [{"type": "tool_use", "id": "a", "name": "f", "input": found}]
 
 
@@ -275,7 +276,7 @@ def test_a_refusal_names_the_place(change: dict[str, Any], complaint: str) -> No
     """A wrong request is refused with the place, as Anthropic writes it."""
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "?"}], **change}
     with pytest.raises(WireError, match=complaint):
-        DIALECT.decode_request(body)
+        MESSAGES.decode(body)
 
 
 def test_blocks_of_a_message_are_read() -> None:
@@ -295,7 +296,7 @@ def test_blocks_of_a_message_are_read() -> None:
             }
         ],
     }
-    assert DIALECT.decode_request(body).request.messages == (
+    assert MESSAGES.decode(body).request.messages == (
         Message(role="system", content="S"),
         Message(role="tool", content="1", tool_call_id="a"),
         Message(role="user", content="Well?"),

@@ -15,8 +15,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from workbench.events import Accumulator, Event, split
 from workbench.messages import Completion, Message, Request, ResponseFormat, Tool, ToolCall, Usage
-from workbench.wire.dialect import Call, LimitState, WireError
-from workbench.wire.openai import OpenAIDialect
+from workbench.wire.dialect import Call, LimitState, WireError, compact
+from workbench.wire.openai import CHAT, OpenAIDialect
 from workbench.wire.openai_answer import StreamDecoder, decode_completion
 from workbench.wire.openai_request import encode_request
 
@@ -86,7 +86,7 @@ def requests(draw: st.DrawFn) -> Request:
 
 def encoded_stream(answers: list[Completion], *, include_usage: bool = True) -> bytes:
     """The bytes of the stream that says `answers`, choice by choice."""
-    encoder = DIALECT.stream_encoder(Call(CALL.request, n=len(answers), include_usage=include_usage), 7, 0)
+    encoder = CHAT.stream(Call(CALL.request, n=len(answers), include_usage=include_usage), 7, 0)
     said = [encoder.encode(event, index) for index, answer in enumerate(answers) for event in split(answer)]
     return b"".join(said) + encoder.end()
 
@@ -122,7 +122,7 @@ def decoded(chunks: list[ChatCompletionChunk]) -> Iterator[Event]:
 @given(completions())
 def test_a_completion_survives_the_sdk(completion: Completion) -> None:
     """Encoded, read by the SDK's model and decoded, an answer is the same."""
-    data = DIALECT.encode_completions([completion], 7)
+    data = compact(CHAT.encode(CALL, [completion], 7))
     assert decode_completion(ChatCompletion.model_validate_json(data)) == completion
 
 
@@ -165,7 +165,7 @@ def test_chunks_have_the_shape_of_the_api(answers: list[Completion], include_usa
 @given(requests())
 def test_a_request_survives(request: Request) -> None:
     """The SDK's arguments, sent as JSON and decoded as a server would, ask the same."""
-    assert DIALECT.decode_request(json.loads(json.dumps(encode_request(request)))).request == request
+    assert CHAT.decode(json.loads(json.dumps(encode_request(request)))).request == request
 
 
 @given(
@@ -181,7 +181,7 @@ def test_a_request_survives(request: Request) -> None:
 def test_any_json_is_understood_or_refused(body: Any) -> None:
     """Whatever JSON comes, it is a call or a WireError of kind invalid_request."""
     try:
-        call = DIALECT.decode_request(body)
+        call = CHAT.decode(body)
     except WireError as error:
         status, data = DIALECT.encode_error(error, "req_1")
         assert status == 400
@@ -211,14 +211,14 @@ def test_a_refusal_names_the_parameter(change: dict[str, Any], param: str | None
     """A wrong request is refused with the place and the code that OpenAI gives."""
     body = {"model": "m", "messages": [{"role": "user", "content": "?"}], **change}
     with pytest.raises(WireError) as caught:
-        DIALECT.decode_request(body)
+        CHAT.decode(body)
     assert (caught.value.param, caught.value.code) == (param, code)
 
 
 def test_a_missing_parameter_is_named() -> None:
     """A request without its messages is refused as OpenAI does."""
     with pytest.raises(WireError, match=r"Missing required parameter: 'messages'\."):
-        DIALECT.decode_request({"model": "m"})
+        CHAT.decode({"model": "m"})
 
 
 def test_parts_of_a_message_are_joined() -> None:
@@ -229,7 +229,7 @@ def test_parts_of_a_message_are_joined() -> None:
         {"type": "text", "text": "two"},
     ]
     body = {"model": "m", "messages": [{"role": "developer", "content": parts}], "stop": "x"}
-    request = DIALECT.decode_request(body).request
+    request = CHAT.decode(body).request
     assert request.messages == (Message(role="system", content="one\ntwo"),)
     assert request.stop == ("x",)
 
@@ -245,7 +245,7 @@ def test_parts_of_a_message_are_joined() -> None:
 def test_response_formats(wanted: dict[str, Any], schema: dict[str, Any] | None) -> None:
     """The three forms of `response_format` are understood."""
     body = {"model": "m", "messages": [{"role": "user", "content": "?"}], "response_format": wanted}
-    found = DIALECT.decode_request(body).request.response_format
+    found = CHAT.decode(body).request.response_format
     assert (found and found.json_schema) == schema
 
 

@@ -11,7 +11,16 @@ import openai
 import pandas as pd
 
 import workbench as wb
-from workbench.events import Event, Finished, Started, TextDelta, ToolCallDelta
+from workbench.events import (
+    CitationDelta,
+    Event,
+    Finished,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
 from workbench.fanout import Outcome
 from workbench.providers import Provider
 from workbench.simulator import RequestLog, RequestRecord
@@ -126,8 +135,10 @@ def by_match(event: Event) -> str | int:
     match event:
         case Started(model=model):
             return assert_type(model, str)
-        case TextDelta(text=text):
+        case TextDelta(text=text) | RefusalDelta(text=text) | ThinkingDelta(text=text):
             return assert_type(text, str)
+        case CitationDelta(citation=citation):
+            return assert_type(citation.cited_text, str)
         case ToolCallDelta(index=index):
             return assert_type(index, int)
         case Finished():

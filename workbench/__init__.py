@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from workbench.limiter import RateLimiter as RateLimiter
     from workbench.messages import Completion as Completion
     from workbench.messages import Message as Message
+    from workbench.messages import Reply as Reply
     from workbench.messages import Request as Request
     from workbench.messages import Tool as Tool
     from workbench.messages import ToolCall as ToolCall
@@ -48,7 +49,7 @@ _HOMES = {
     "clock": ("DeadlockError", "VirtualTimeLoop", "now", "run"),
     "fanout": ("FanOut", "fan_out"),
     "limiter": ("RateLimiter",),
-    "messages": ("Completion", "Message", "Request", "Tool", "ToolCall", "Usage"),
+    "messages": ("Completion", "Message", "Reply", "Request", "Tool", "ToolCall", "Usage"),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "providers": ("AnthropicProvider", "OpenAIProvider", "default_provider"),
     "simulator": ("Faults", "Latency", "ModelProfile", "Outage", "RateLimits", "RequestLog", "Simulator"),

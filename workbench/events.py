@@ -1,6 +1,6 @@
 """What a streamed answer is made of, independent of any provider.
 
-A stream is ``Started``, then any number of ``TextDelta`` and ``ToolCallDelta``, then ``Finished``.
+A stream is ``Started``, then any number of deltas, then ``Finished``.
 :data:`Event` is the union of them, discriminated by `type`.  :func:`split` cuts a whole answer into such a
 stream and :class:`Accumulator` puts one together again.
 """
@@ -13,15 +13,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from workbench.messages import Completion, StopReason, ToolCall, Usage
+from workbench.messages import Citation, Completion, StopReason, ToolCall, Usage
 from workbench.tokens import pieces
 
 __all__ = [
     "Accumulator",
+    "CitationDelta",
     "Event",
     "Finished",
+    "RefusalDelta",
     "Started",
     "TextDelta",
+    "ThinkingDelta",
     "ToolCallDelta",
     "split",
 ]
@@ -44,6 +47,28 @@ class TextDelta(_Event):
 
     type: Literal["text"] = "text"
     text: str
+
+
+class RefusalDelta(_Event):
+    """The next piece of the text by which the model refuses to answer."""
+
+    type: Literal["refusal"] = "refusal"
+    text: str
+
+
+class ThinkingDelta(_Event):
+    """The next piece of what the model thinks; `signature` comes with the last."""
+
+    type: Literal["thinking"] = "thinking"
+    text: str
+    signature: str = ""
+
+
+class CitationDelta(_Event):
+    """The text since the last citation, or its end, rests on a document."""
+
+    type: Literal["citation"] = "citation"
+    citation: Citation
 
 
 class ToolCallDelta(_Event):
@@ -69,7 +94,10 @@ class Finished(_Event):
     usage: Usage = Usage()
 
 
-Event = Annotated[Started | TextDelta | ToolCallDelta | Finished, Field(discriminator="type")]
+Event = Annotated[
+    Started | TextDelta | RefusalDelta | ThinkingDelta | CitationDelta | ToolCallDelta | Finished,
+    Field(discriminator="type"),
+]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -79,10 +107,17 @@ def _text_delta(text: str) -> TextDelta:
 
 
 def split(completion: Completion) -> Iterator[Event]:
-    """The stream that says `completion` token by token; a tool call's name counts as one token."""
+    """The stream that says `completion` token by token; a tool call's name counts as one token.
+
+    A citation follows the text that it is about, and is no token.
+    """
     yield Started(id=completion.id, model=completion.model)
-    for piece in pieces(completion.text):
-        yield _text_delta(piece)
+    *thoughts, last_thought = pieces(completion.thinking) or [""]
+    for piece in thoughts:
+        yield ThinkingDelta(text=piece)
+    if last_thought or completion.signature:
+        yield ThinkingDelta(text=last_thought, signature=completion.signature)
+    yield from _split_text(completion)
     for index, call in enumerate(completion.tool_calls):
         yield ToolCallDelta(index=index, id=call.id, name=call.name)
         for piece in pieces(call.arguments):
@@ -92,6 +127,18 @@ def split(completion: Completion) -> Iterator[Event]:
         stop_sequence=completion.stop_sequence,
         usage=completion.usage,
     )
+
+
+def _split_text(completion: Completion) -> Iterator[Event]:
+    if completion.stop_reason == "refusal":
+        yield from (RefusalDelta(text=piece) for piece in pieces(completion.text))
+        return
+    said = 0
+    for citation in completion.citations:
+        yield from map(_text_delta, pieces(completion.text[said : citation.end]))
+        yield CitationDelta(citation=citation)
+        said = citation.end
+    yield from map(_text_delta, pieces(completion.text[said:]))
 
 
 class Accumulator:
@@ -104,15 +151,23 @@ class Accumulator:
         self.finished: Finished | None = None
         self._started: Started | None = None
         self._text: list[str] = []
+        self._thinking: list[str] = []
+        self._signature = ""
+        self._citations: list[Citation] = []
         self._calls: dict[int, tuple[str, str, list[str]]] = {}
 
     def add(self, event: Event) -> None:
         """Take in the next event."""
-        if isinstance(event, TextDelta):
+        if isinstance(event, TextDelta | RefusalDelta):
             self._text.append(event.text)
         elif isinstance(event, ToolCallDelta):
             call = self._calls.setdefault(event.index, (event.id or "", event.name or "", []))
             call[2].append(event.arguments)
+        elif isinstance(event, ThinkingDelta):
+            self._thinking.append(event.text)
+            self._signature = event.signature or self._signature
+        elif isinstance(event, CitationDelta):
+            self._citations.append(event.citation)
         elif isinstance(event, Started):
             self._started = event
         else:
@@ -136,6 +191,9 @@ class Accumulator:
             id=self._started.id,
             model=self._started.model,
             text=self.text,
+            thinking="".join(self._thinking),
+            signature=self._signature,
+            citations=tuple(self._citations),
             tool_calls=tuple(ToolCall(id=i, name=n, arguments="".join(a)) for i, n, a in calls),
             stop_reason=self.finished.stop_reason,
             stop_sequence=self.finished.stop_sequence,

@@ -11,8 +11,11 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 __all__ = [
+    "Citation",
     "Completion",
+    "Document",
     "Message",
+    "Reply",
     "Request",
     "ResponseFormat",
     "Role",
@@ -23,7 +26,7 @@ __all__ = [
 ]
 
 Role = Literal["system", "user", "assistant", "tool"]
-StopReason = Literal["stop", "length", "tool_calls", "refusal"]
+StopReason = Literal["stop", "length", "context_window", "tool_calls", "refusal", "pause"]
 
 
 class _Frozen(BaseModel):
@@ -41,11 +44,41 @@ class ToolCall(_Frozen):
     arguments: str = ""
 
 
+class Document(_Frozen):
+    """A source that a message brings along; `citations` asks the model to say what it took from it."""
+
+    text: str
+    title: str | None = None
+    citations: bool = False
+
+
+class Citation(_Frozen):
+    """The characters `start` to `end` of an answer's text rest on a document.
+
+    Args:
+        document: the document's index among all that the request brings along.
+        source_start: where in its text `cited_text` begins, in characters.
+    """
+
+    start: int
+    end: int
+    document: int
+    title: str | None = None
+    cited_text: str
+    source_start: int
+
+
 class Message(_Frozen):
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    `thinking` is what an assistant thought before it answered, with the provider's `signature` under it.
+    """
 
     role: Role
     content: str = ""
+    documents: tuple[Document, ...] = Field(default=(), strict=False)
+    thinking: str = ""
+    signature: str = ""
     tool_calls: tuple[ToolCall, ...] = Field(default=(), strict=False)
     tool_call_id: str | None = None
 
@@ -92,6 +125,7 @@ class Request(_Frozen):
         max_tokens: the answer's length limit, in tokens.
         stop: texts at which the answer ends, not included; a plain string is one of them.
         temperature: 0 to 2 (Anthropic: 0 to 1).
+        thinking_tokens: what the model may think before it answers, at most; None: it does not.
     """
 
     model: str
@@ -103,6 +137,7 @@ class Request(_Frozen):
     max_tokens: int | None = Field(default=None, ge=1)
     stop: tuple[str, ...] = Field(default=(), strict=False)
     temperature: float | None = Field(default=None, ge=0, le=2)
+    thinking_tokens: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -123,14 +158,26 @@ class Request(_Frozen):
     @property
     def text(self) -> str:
         """All that the model reads, joined by blank lines: for counting and searching."""
-        return "\n\n".join(message.content for message in self.messages if message.content)
+        parts = ((*(document.text for document in m.documents), m.content) for m in self.messages)
+        return "\n\n".join(part for message in parts for part in message if part)
 
 
 class Usage(_Frozen):
-    """Tokens that a call was charged for."""
+    """Tokens that a call was charged for.
+
+    Args:
+        input_tokens: of the prompt, those included that were read from a cache or written to it.
+        output_tokens: of the answer, thinking included.
+        cached_tokens: of `input_tokens`, those that were read from the provider's cache.
+        cache_write_tokens: of `input_tokens`, those that were written to it.
+        thinking_tokens: of `output_tokens`, those that were thought.
+    """
 
     input_tokens: int = Field(default=0, ge=0)
     output_tokens: int = Field(default=0, ge=0)
+    cached_tokens: int = Field(default=0, ge=0)
+    cache_write_tokens: int = Field(default=0, ge=0)
+    thinking_tokens: int = Field(default=0, ge=0)
 
     @property
     def total_tokens(self) -> int:
@@ -138,18 +185,35 @@ class Usage(_Frozen):
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-        )
+        return Usage(**{name: value + getattr(other, name) for name, value in self})
+
+
+class Reply(_Frozen):
+    """What a scripted model says: a text, tool calls, or both, and why it stops."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = Field(default=(), strict=False)
+    thinking: str = ""
+    stop_reason: StopReason | None = None
 
 
 class Completion(_Frozen):
-    """A model's whole answer; `stop_sequence` is the text that ended it, where a provider tells."""
+    """A model's whole answer.
+
+    Args:
+        text: what it says; with the stop reason "refusal", why it does not answer.
+        thinking: what it thought before; empty where the provider does not show it.
+        signature: the provider's own, under the thinking; it belongs to it when the conversation goes on.
+        citations: which parts of the text rest on which documents, in the text's order.
+        stop_sequence: the text that ended it, where a provider tells.
+    """
 
     id: str
     model: str
     text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    citations: tuple[Citation, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     stop_reason: StopReason = "stop"
     stop_sequence: str | None = None
@@ -157,4 +221,10 @@ class Completion(_Frozen):
 
     def to_message(self) -> Message:
         """The answer as a turn of the conversation that goes on."""
-        return Message(role="assistant", content=self.text, tool_calls=self.tool_calls)
+        return Message(
+            role="assistant",
+            content=self.text,
+            thinking=self.thinking,
+            signature=self.signature,
+            tool_calls=self.tool_calls,
+        )

@@ -6,7 +6,7 @@ The clients that it hands out are the real SDKs' own; only the bytes come from h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -23,6 +23,7 @@ from workbench.simulator.models import (
     Outage,
     RateLimits,
 )
+from workbench.simulator.reception import Keys
 from workbench.simulator.transport import AsyncTransport, Line, SyncTransport
 
 if TYPE_CHECKING:
@@ -57,9 +58,12 @@ class Simulator:
         faults: what goes wrong, and how often.
         script: what the models say: a function of the request, a mapping from a part of the prompt to
             an answer, or a sequence of answers. Without one they answer from the prompt.
-        keys: the API keys that are accepted; by default any key is.
+        keys: the API keys that are accepted; by default any key is. A mapping gives each key its scopes
+            (None: it may do everything).
         edge_latency: seconds that every answer takes besides the model's own time.
         max_body_bytes: a larger request is refused with status 413.
+        lenient: answer for models and stored objects that it has never heard of, as a mock server would,
+            instead of a 404.
 
     Raises:
         ConfigurationError: an argument is wrong.
@@ -74,9 +78,10 @@ class Simulator:
         slots: int | None = None,
         faults: Faults | None = None,
         script: Script | None = None,
-        keys: Iterable[str] | None = None,
+        keys: Iterable[str] | Mapping[str, Iterable[str] | None] | None = None,
         edge_latency: float = 0.02,
         max_body_bytes: int = 32_000_000,
+        lenient: bool = False,
     ) -> None:
         if edge_latency <= 0:
             message = f"edge_latency must be positive (no answer takes no time), got {edge_latency!r}"
@@ -103,9 +108,10 @@ class Simulator:
             models=catalog,
             faults=faults or Faults(),
             script=script,
-            keys=None if keys is None else frozenset(keys),
+            keys=None if keys is None else _scopes(keys),
             edge_latency=edge_latency,
             max_body_bytes=max_body_bytes,
+            lenient=lenient,
         )
         self._line = Line(self._engine)
 
@@ -150,6 +156,11 @@ class Simulator:
 
         http = httpx2.Client(transport=SyncTransport(self._line, "anthropic"))
         return anthropic.Anthropic(**_client_options(options, "", anthropic), http_client=http)
+
+
+def _scopes(keys: Iterable[str] | Mapping[str, Iterable[str] | None]) -> Keys:
+    given = keys if isinstance(keys, Mapping) else dict.fromkeys(keys)
+    return {key: None if scopes is None else frozenset(scopes) for key, scopes in given.items()}
 
 
 def _client_options(options: dict[str, Any], path: str, sdk: Any) -> dict[str, Any]:

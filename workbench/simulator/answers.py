@@ -7,7 +7,9 @@ by the words that they share with the last question.
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import logging
 import math
 import random
@@ -15,20 +17,21 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from itertools import count as count_from
-from typing import Any, cast
+from typing import Any
 
 from workbench.errors import ConfigurationError
-from workbench.messages import Completion, Request, StopReason, Tool, ToolCall, Usage
+from workbench.messages import Completion, Reply, Request, StopReason, Tool, ToolCall, Usage
 from workbench.simulator.schemas import sample
 from workbench.tokens import count, pieces
 from workbench.wire.dialect import Call, compact
 
 __all__ = ["Answer", "Responder", "Script", "Writer"]
 
-Answer = str | Sequence[ToolCall]
+Answer = str | Sequence[ToolCall] | Reply
 Responder = Callable[[Request], Answer | None]
 Script = Responder | Mapping[str, Answer] | Sequence[Answer]
 
+_REFUSAL = Reply(text="I’m sorry, but I can’t help with that.", stop_reason="refusal")
 _log = logging.getLogger("workbench")
 _HALF = re.compile("[\ud800-\udfff]")
 _WORD = re.compile(r"[^\W_]+")
@@ -147,6 +150,7 @@ class Writer:
         id: str,
         call_prefix: str,
         input_tokens: int,
+        refuse: bool = False,
     ) -> list[Completion]:
         """The choices that answer `call`.
 
@@ -156,43 +160,62 @@ class Writer:
             id: of the completion.
             call_prefix: with which the ids of tool calls begin.
             input_tokens: of the prompt, for the usage.
+            refuse: the model does not answer, and says so.
         """
         request = call.request
-        scripted = _scripted(self._respond, request)
+        scripted = _REFUSAL if refuse else _scripted(self._respond, request)
         choices = []
         for _ in range(call.n):
-            answer, size = (scripted, None) if scripted is not None else _compose(request, rng, length)
-            if not isinstance(answer, str):
-                answer = [_with_id(c, call_prefix, rng) for c in answer]
-            text, calls, used, reason, stop = _limit(request, answer, size)
+            reply, size = (scripted, None) if scripted is not None else _compose(request, rng, length)
+            calls = [_with_id(c, call_prefix, rng) for c in reply.tool_calls]
+            thinking = reply.thinking or _think(request, rng, length, quiet=scripted is not None)
+            text, kept, used, reason, stop = _limit(request, reply.text, calls, size, count(thinking))
+            thought = count(thinking)
             choices.append(
                 Completion(
                     id=id,
                     model=request.model,
                     text=text,
-                    tool_calls=tuple(calls),
-                    stop_reason=reason,
+                    thinking=thinking,
+                    signature=_sign(thinking) if thinking else "",
+                    tool_calls=tuple(kept),
+                    stop_reason=reply.stop_reason if reply.stop_reason and reason != "length" else reason,
                     stop_sequence=stop,
-                    usage=Usage(input_tokens=input_tokens, output_tokens=used),
+                    usage=Usage(input_tokens=input_tokens, output_tokens=used, thinking_tokens=thought),
                 )
             )
         return choices
 
 
-def _compose(request: Request, rng: random.Random, length: int) -> tuple[Answer, int | None]:
+def _sign(thinking: str) -> str:
+    return base64.b64encode(hashlib.blake2b(thinking.encode()).digest()).decode()
+
+
+def _think(request: Request, rng: random.Random, length: int, *, quiet: bool) -> str:
+    """What the model thinks before it answers; a scripted one thinks nothing of its own."""
+    if request.thinking_tokens is None or quiet:
+        return ""
+    wanted, _ = write(request, rng, length)
+    return "".join(pieces(wanted)[: request.thinking_tokens])
+
+
+def _compose(request: Request, rng: random.Random, length: int) -> tuple[Reply, int | None]:
     """The model's own answer, and how many tokens that has, where it is known."""
     if tools := choose_tools(request, rng):
         hints = _question(request)
         schemas = ({"type": "object", **tool.parameters} for tool in tools)
         arguments = [compact(sample(schema, rng, hints)) for schema in schemas]
         calls = zip(tools, arguments, strict=True)
-        return [ToolCall(id="", name=tool.name, arguments=text) for tool, text in calls], None
+        return Reply(
+            tool_calls=tuple(ToolCall(id="", name=t.name, arguments=text) for t, text in calls)
+        ), None
     if request.response_format is None:
-        return write(request, rng, length)
+        text, size = write(request, rng, length)
+        return Reply(text=text), size
     schema = request.response_format.json_schema
     if schema == {"type": "object"}:  # any object will do
-        return compact({"answer": write(request, rng, length)[0]}), None
-    return compact(sample(schema, rng, _question(request))), None
+        return Reply(text=compact({"answer": write(request, rng, length)[0]})), None
+    return Reply(text=compact(sample(schema, rng, _question(request)))), None
 
 
 def _responder(script: Script | None) -> Responder:
@@ -218,7 +241,7 @@ def _responder(script: Script | None) -> Responder:
     return next_line
 
 
-def _scripted(respond: Responder, request: Request) -> Answer | None:
+def _scripted(respond: Responder, request: Request) -> Reply | None:
     try:
         answer: Any = respond(request)
     except ConfigurationError:
@@ -229,14 +252,18 @@ def _scripted(respond: Responder, request: Request) -> Answer | None:
     if answer is None:
         return None
     if isinstance(answer, str):
-        texts = [answer]
+        reply = Reply(text=answer)
     elif isinstance(answer, Sequence) and all(isinstance(call, ToolCall) for call in answer):
-        texts = [call.arguments for call in answer]
+        reply = Reply(tool_calls=tuple(answer))
+    elif isinstance(answer, Reply):
+        reply = answer
     else:
-        raise ConfigurationError(f"a script answers by a text or a list of ToolCall, got {answer!r}")
+        message = f"a script answers by a text, a list of ToolCall, or a Reply, got {answer!r}"
+        raise ConfigurationError(message)
+    texts = (reply.text, reply.thinking, *(call.arguments for call in reply.tool_calls))
     if any(_HALF.search(text) for text in texts):
         raise ConfigurationError(f"a script's answer is no text: it has half a surrogate pair, {answer!r}")
-    return cast(Answer, answer)
+    return reply
 
 
 def _with_id(call: ToolCall, prefix: str, rng: random.Random) -> ToolCall:
@@ -244,32 +271,33 @@ def _with_id(call: ToolCall, prefix: str, rng: random.Random) -> ToolCall:
 
 
 def _limit(
-    request: Request, answer: Answer, size: int | None
-) -> tuple[str, list[ToolCall], int, StopReason, str | None]:
+    request: Request, text: str, calls: Sequence[ToolCall], size: int | None, thought: int
+) -> tuple[str, Sequence[ToolCall], int, StopReason, str | None]:
     """Apply the stop sequences and the length limit.
 
     Args:
         request: it sets them.
-        answer: what the model would say.
-        size: of `answer` in tokens, if it is known and a text.
+        text: what the model would say.
+        calls: the tools that it would call.
+        size: of the text in tokens, if it is known and all there is.
+        thought: tokens that it has thought before; they count.
 
     Returns:
         text, tool calls, tokens, and why and at which stop sequence it ends.
     """
-    text, calls = (answer, []) if isinstance(answer, str) else ("", list(answer))
-    limit = math.inf if request.max_tokens is None else request.max_tokens
+    limit = math.inf if request.max_tokens is None else max(0, request.max_tokens - thought)
     if size is not None and size <= limit and not request.stop:
-        return text, [], size, "stop", None
+        return text, [], thought + size, "stop", None
     stop = None
     found = [(at, stop) for stop in request.stop if stop and (at := text.find(stop)) >= 0]
     if found:
         at, stop = min(found)
-        text = text[:at]
+        text, calls = text[:at], []
     tokens = pieces(text)
     left = limit - len(tokens)
     if left < 0:
-        return "".join(tokens[: int(limit)]), [], int(limit), "length", None
-    return _limit_calls(text, calls, len(tokens), left, stop)
+        return "".join(tokens[: int(limit)]), [], thought + int(limit), "length", None
+    return _limit_calls(text, calls, thought + len(tokens), left, stop)
 
 
 def _limit_calls(

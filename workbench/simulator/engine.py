@@ -4,36 +4,69 @@
 the answer's words, its latency, its place in the queue, what goes wrong.  The result is an
 :class:`~workbench.simulator.exchange.Exchange`, a list of what is due when.  The drivers in
 :mod:`workbench.simulator.transport` only wait and deliver.
+
+What each endpoint does stands in a module for each API (``openai_api``, ``anthropic_api``); what they have
+in common, asking a model above all, is here.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from workbench.errors import ConfigurationError
-from workbench.messages import Completion, Request
+from workbench.messages import Completion
+from workbench.simulator import anthropic_api, openai_api
 from workbench.simulator.accounts import Account, TooFast
 from workbench.simulator.answers import Script, Writer
 from workbench.simulator.exchange import Breakage, Exchange, Schedule
 from workbench.simulator.log import RequestLog
 from workbench.simulator.models import Faults, Gaps, ModelProfile
-from workbench.simulator.reception import HttpRequest, authenticate, check_size, decode, digest_of
-from workbench.simulator.slots import Slots
+from workbench.simulator.reception import (
+    HttpRequest,
+    Keys,
+    Router,
+    Visit,
+    authenticate,
+    authorize,
+    check_size,
+    digest_of,
+)
+from workbench.simulator.slots import Place, Slots
+from workbench.simulator.store import Shelf
 from workbench.simulator.streaming import StreamFaults, chunks
 from workbench.tokens import count
 from workbench.wire.anthropic import AnthropicDialect
-from workbench.wire.dialect import Call, Dialect, ErrorKind, WireError
+from workbench.wire.dialect import Call, Dialect, ErrorKind, Format, WireError, compact
 from workbench.wire.openai import OpenAIDialect
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Work"]
 
 DIALECTS: dict[str, Dialect] = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
+_ROUTERS = {"openai": Router(openai_api.ROUTES), "anthropic": Router(anthropic_api.ROUTES)}
 _MESSAGE_TOKENS = 4  # what the chat format adds to each message
 _SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a model has been asked, what it will have answered, and when it makes which token."""
+
+    form: Format
+    call: Call
+    completions: Sequence[Completion]
+    schedule: Schedule
+    faults: StreamFaults
+    created: int
+
+    def encode(self) -> dict[str, object]:
+        """The whole answer as its endpoint shows it."""
+        return self.form.encode(self.call, self.completions, self.created)
 
 
 class Engine:
@@ -44,9 +77,10 @@ class Engine:
         models: the models that it offers.
         faults: what goes wrong, and how often.
         script: what the models say, instead of their own words.
-        keys: the API keys that are accepted; None: any key is.
+        keys: the API keys that are accepted, with their scopes; None: any key is, for everything.
         edge_latency: seconds that every answer takes besides the model, errors too.
         max_body_bytes: a larger request is refused with 413.
+        lenient: answers for what it has never heard of (models, stored objects) as if it had.
     """
 
     def __init__(
@@ -56,18 +90,18 @@ class Engine:
         models: Sequence[ModelProfile],
         faults: Faults,
         script: Script | None,
-        keys: frozenset[str] | None,
+        keys: Keys | None,
         edge_latency: float,
         max_body_bytes: int,
+        lenient: bool = False,
     ) -> None:
-        self.seed, self.faults, self.keys = seed, faults, keys
+        self.seed, self.faults, self.keys, self.lenient = seed, faults, keys, lenient
         self.edge_latency, self.max_body_bytes = edge_latency, max_body_bytes
         self.models: dict[tuple[str, str], ModelProfile] = {(m.provider, m.name): m for m in models}
         self._writer = Writer(script)
-        self._slots: dict[tuple[str, str], Slots[Exchange]] = {
-            key: Slots(model.slots) for key, model in self.models.items()
-        }
+        self._slots: dict[tuple[str, str], Slots[Place]] = {}
         self._accounts: dict[tuple[str, str, str], Account] = {}
+        self._shelves: defaultdict[tuple[str, str, str], Shelf] = defaultdict(Shelf)
         self._seen: Counter[str] = Counter()
         self._exchanges: list[Exchange] = []
 
@@ -95,7 +129,7 @@ class Engine:
         self._exchanges.append(exchange)
         try:
             self._check_outage(now)
-            self._answer(exchange, dialect, request, now, date)
+            self._let_in(exchange, dialect, request, now, date)
         except WireError as error:
             exchange.status, body = dialect.encode_error(error, exchange.request_id)
             exchange.outcome = "failed" if exchange.status >= 500 else "rejected"
@@ -105,6 +139,20 @@ class Engine:
             exchange.outcome, exchange.error = "broken", broken.breakage.name.lower()
             exchange.deliver(self.edge_latency, broken.breakage)
         return exchange
+
+    def _let_in(
+        self, exchange: Exchange, dialect: Dialect, request: HttpRequest, now: float, date: datetime
+    ) -> None:
+        key = authenticate(dialect, request, self.keys)
+        if len(request.body) > self.max_body_bytes:
+            limit = f"{self.max_body_bytes:,} bytes"
+            raise WireError("too_large", f"The request exceeds the maximum size of {limit}.")
+        route, parameters = _ROUTERS[dialect.name].find(request)
+        exchange.route = f"{route.method} {route.template}"
+        if dialect.name == "anthropic" and request.header("anthropic-version") is None:
+            raise WireError("invalid_request", "anthropic-version: header is required")
+        authorize(key, route.scope, self.keys)
+        route.handle(self, Visit(exchange, dialect, request, key, parameters, now, date))
 
     def cancel(self, exchange: Exchange, now: float) -> list[Exchange]:
         """The client has given up: it closed the connection, was cancelled, or timed out.
@@ -117,7 +165,8 @@ class Engine:
         exchange.cancelled_at = now
         if exchange.model is None or exchange.schedule is None:
             return []
-        return self._slots[exchange.provider, exchange.model.name].leave(exchange, now)
+        moved = self.slots(exchange.model).leave(exchange, now)
+        return [place for place in moved if isinstance(place, Exchange)]
 
     def _check_outage(self, now: float) -> None:
         for outage in self.faults.outages:
@@ -126,69 +175,93 @@ class Engine:
                     raise _Broken(Breakage.REFUSED)
                 raise _failure(outage.kind)
 
-    def _answer(
-        self, exchange: Exchange, dialect: Dialect, request: HttpRequest, now: float, date: datetime
-    ) -> None:
-        key = authenticate(dialect, request, self.keys)
-        call, digest = decode(dialect, request, self.max_body_bytes)
+    # -- what endpoints use -----------------------------------------------------------------------------
+
+    def reply(self, visit: Visit, body: dict[str, Any] | bytes, status: int = 200) -> None:
+        """Answer at once, from what is known."""
+        visit.exchange.status = status
+        visit.exchange.deliver(self.edge_latency, body if isinstance(body, bytes) else compact(body).encode())
+
+    def generate(self, visit: Visit, form: Format) -> Work:
+        """Ask the model that the request names, in the words of `form`, and send what it says."""
+        work = self.ask(visit, form)
+        self.send(visit, work)
+        return work
+
+    def shelf(self, visit: Visit, kind: str) -> Shelf:
+        """The objects of that kind that the visitor's key has stored."""
+        return self._shelves[visit.dialect.name, visit.key, kind]
+
+    def slots(self, model: ModelProfile) -> Slots[Place]:
+        """The places in which `model` serves."""
+        identity = (model.provider, model.name)
+        if identity not in self._slots:
+            self._slots[identity] = Slots(model.slots)
+        return self._slots[identity]
+
+    def profile(self, provider: str, name: str) -> ModelProfile:
+        """The model of that name.
+
+        Raises:
+            WireError: there is none.
+        """
+        if (model := self.models.get((provider, name))) is not None:
+            return model
+        known = [model for model in self.models.values() if model.provider == provider]
+        if self.lenient:
+            return known[0].model_copy(update={"name": name})
+        message = f"The model '{name}' does not exist; the simulator offers: "
+        message += f"{', '.join(model.name for model in known)}."
+        raise WireError("not_found", message, code="model_not_found")
+
+    def ask(self, visit: Visit, form: Format) -> Work:
+        """Decide what the model answers and when; the exchange takes its place in the queue."""
+        exchange, dialect, now = visit.exchange, visit.dialect, visit.now
+        body = visit.json()
+        call, digest = form.decode(body), visit.digest(body)
         exchange.stream = call.stream
         messages = call.request.messages
         exchange.input_tokens = count(call.request.text) + _MESSAGE_TOKENS * len(messages)
-        exchange.model = model = self._profile(dialect, call.request, exchange.input_tokens)
-        self._seen[digest] += 1
-        noise = random.Random(f"{self.seed}/{digest}/noise/{self._seen[digest]}")
-        words = random.Random(f"{self.seed}/{digest}")
+        model = self.profile(dialect.name, call.request.model)
+        check_size(model, call.request, exchange.input_tokens)
+        exchange.model = model
+        noise, words = self._noise(digest), random.Random(f"{self.seed}/{digest}")
         natural = min(max(1, round(model.answer_tokens.draw(words))), model.max_output_tokens)
         estimate = call.request.max_tokens or natural
         if dialect.name == "anthropic":
             estimate = min(estimate, natural)
         reserved = estimate * call.n
-        account = self._account(model, key)
-        self._charge(exchange, dialect, account, reserved, now, date)
+        account = self.charge(visit, model, reserved)
         self._break(noise)
-        completions = self._write(exchange, dialect, call, natural, words, noise)
+        completions = self._write(visit, form, call, natural, words, noise)
         exchange.output_tokens = tuple([completion.usage.output_tokens for completion in completions])
         account.settle(reserved, sum(exchange.output_tokens), now)
         schedule, faults = self._schedule(exchange, call, model, noise)
         exchange.schedule, exchange.duration = schedule, schedule.last
-        self._send(exchange, dialect, call, completions, schedule, faults, int(date.timestamp()))
-        self._slots[dialect.name, model.name].admit(exchange, now)
+        self.slots(model).admit(exchange, now)
+        return Work(form, call, completions, schedule, faults, int(visit.date.timestamp()))
 
-    def _profile(self, dialect: Dialect, request: Request, input_tokens: int) -> ModelProfile:
-        model = self.models.get((dialect.name, request.model))
-        if model is None:
-            known = ", ".join(name for provider, name in self.models if provider == dialect.name)
-            message = f"The model '{request.model}' does not exist; the simulator offers: {known}."
-            raise WireError("not_found", message, code="model_not_found")
-        check_size(model, request, input_tokens)
-        return model
+    def _noise(self, digest: str) -> random.Random:
+        """What is random about a request; other than its words, it differs when it is sent again."""
+        self._seen[digest] += 1
+        return random.Random(f"{self.seed}/{digest}/noise/{self._seen[digest]}")
 
-    def _account(self, model: ModelProfile, key: str) -> Account:
-        identity = (model.provider, key, model.name)
+    def charge(self, visit: Visit, model: ModelProfile, output_tokens: int) -> Account:
+        """Hold the request against its key's limits; the headers tell their state at this instant."""
+        identity = (model.provider, visit.key, model.name)
         if identity not in self._accounts:
             self._accounts[identity] = Account(model.limits)
-        return self._accounts[identity]
-
-    def _charge(
-        self,
-        exchange: Exchange,
-        dialect: Dialect,
-        account: Account,
-        output_tokens: int,
-        now: float,
-        date: datetime,
-    ) -> None:
-        """Hold the request against its key's limits; the headers tell their state at this instant."""
-        headers = exchange.headers
+        account, headers, dialect = self._accounts[identity], visit.exchange.headers, visit.dialect
         try:
-            account.charge(exchange.input_tokens, output_tokens, now)
+            account.charge(visit.exchange.input_tokens, output_tokens, visit.now)
         except TooFast as refused:
             patient = refused.wait_seconds < math.inf
             wait = dialect.retry_headers(refused.wait_seconds) if patient else {"x-should-retry": "false"}
             headers.update(wait)
             raise
         finally:
-            headers.update(dialect.limit_headers(account.states(now), date))
+            headers.update(dialect.limit_headers(account.states(visit.now), visit.date))
+        return account
 
     def _break(self, noise: random.Random) -> None:
         """Draw whether this request fails before it is served."""
@@ -204,22 +277,24 @@ class Engine:
 
     def _write(
         self,
-        exchange: Exchange,
-        dialect: Dialect,
+        visit: Visit,
+        form: Format,
         call: Call,
         length: int,
         words: random.Random,
         noise: random.Random,
     ) -> list[Completion]:
-        identity = f"{dialect.id_prefix}{noise.getrandbits(112):028x}"
+        identity = f"{form.id_prefix}{noise.getrandbits(112):028x}"
+        rate = self.faults.refusal_rate
         try:
             return self._writer.write(
                 call,
                 words,
                 length=length,
                 id=identity,
-                call_prefix=dialect.call_id_prefix,
-                input_tokens=exchange.input_tokens,
+                call_prefix=form.call_id_prefix,
+                input_tokens=visit.exchange.input_tokens,
+                refuse=rate > 0 and noise.random() < rate,
             )
         except ConfigurationError as error:
             raise WireError("invalid_request", str(error)) from error
@@ -239,26 +314,19 @@ class Engine:
         gaps, pause = model.gaps(self.seed), faults.stall_seconds
         return Schedule(gaps, origin, first, made, stall_at, pause), spoilt
 
-    def _send(
-        self,
-        exchange: Exchange,
-        dialect: Dialect,
-        call: Call,
-        completions: Sequence[Completion],
-        schedule: Schedule,
-        faults: StreamFaults,
-        created: int,
-    ) -> None:
-        """Put the answer into the provider's words, whole or as a stream."""
+    def send(self, visit: Visit, work: Work) -> None:
+        """Send the answer, whole or as a stream."""
+        exchange, schedule, faults = visit.exchange, work.schedule, work.faults
         exchange.status = 200
-        if not call.stream:
-            exchange.deliver(schedule.last, dialect.encode_completions(completions, created))
+        if not work.call.stream:
+            exchange.deliver(schedule.last, compact(work.encode()).encode())
             return
         exchange.headers["content-type"] = "text/event-stream; charset=utf-8"
         exchange.head_offset = self.edge_latency
-        encoder = dialect.stream_encoder(call, created, exchange.input_tokens)
+        encoder = work.form.stream(work.call, work.created, exchange.input_tokens)
         offsets = schedule.offsets()
-        parts = zip(offsets, chunks(completions, encoder), strict=False)  # it may break off before its end
+        # It may break off before its end.
+        parts = zip(offsets, chunks(work.completions, encoder), strict=False)
         exchange.parts = faults.spoil(parts) if faults else parts
         if faults.first < math.inf:
             exchange.outcome, exchange.error = "broken", faults.name

@@ -42,7 +42,8 @@ class Schedule:
     def last(self) -> float:
         """The instant of the last token."""
         stalled = self.stall_seconds if self.stall_at < self.tokens else 0.0
-        return self.first + self.gaps.span(self.origin, self.tokens) + stalled
+        made = self.gaps.span(self.origin, self.tokens) if self.tokens else 0.0
+        return self.first + made + stalled
 
     def offsets(self) -> list[float]:
         """The instant of each token."""
@@ -69,6 +70,7 @@ class Exchange(Place):
     parts: Iterable[Part] = ()
     head_offset: float = 0.0
     spoilt_offset: float = math.inf
+    route: str = ""
     model: ModelProfile | None = None
     stream: bool = False
     outcome: Outcome = "ok"
@@ -89,6 +91,10 @@ class Exchange(Place):
         """Whether the client went before the answer was complete, or had gone wrong."""
         return self.cancelled_at is not None and self.cancelled_at < self.start + self.spoilt_offset - _SLACK
 
+    def complete(self, now: float) -> bool:
+        """Whether at `now` the answer has come to its end, as it should."""
+        return self.outcome == "ok" and self.cancelled_at is None and now >= self.end - _SLACK
+
     def deliver(self, offset: float, part: bytes | Breakage) -> None:
         """Answer by a single part, which is due with its head."""
         self.parts = [(offset, part)]
@@ -107,6 +113,7 @@ class Exchange(Place):
             number=self.number,
             arrival=round(self.arrival, 9),
             provider=self.provider,
+            route=self.route,
             model=None if self.model is None else self.model.name,
             stream=self.stream,
             started=start if served else None,

@@ -23,6 +23,7 @@ class RequestRecord:
     Args:
         number: in the order of arrival, from 1.
         arrival: when it came.
+        route: what it asked for, such as ``POST /v1/messages``; empty where there is no such route.
         started: when its service began, after `started - arrival` seconds in the queue; None if never.
         first_token: when the first token was made; None if never.
         tokens: when each token was made.
@@ -41,6 +42,7 @@ class RequestRecord:
     number: int
     arrival: float
     provider: str
+    route: str
     model: str | None
     stream: bool
     started: float | None

@@ -134,6 +134,7 @@ class Faults(_Config):
         disconnect_rate: a stream breaks off in the middle.
         stall_rate: the answer stands still in the middle for `stall_seconds`.
         malformed_rate: a stream contains a broken event.
+        refusal_rate: the model declines to answer.
         split_characters: chunks of a stream end inside multi-byte characters.
         outages: windows in which all requests fail.
     """
@@ -146,6 +147,7 @@ class Faults(_Config):
     stall_rate: float = Field(default=0, ge=0, le=1)
     stall_seconds: Seconds = Field(default=60, gt=0)
     malformed_rate: float = Field(default=0, ge=0, le=1)
+    refusal_rate: float = Field(default=0, ge=0, le=1)
     split_characters: bool = False
     outages: tuple[Outage, ...] = ()
 

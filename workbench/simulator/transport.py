@@ -43,7 +43,8 @@ class Line:
         self, provider: Literal["openai", "anthropic"], request: httpx2.Request, body: bytes
     ) -> Delivery:
         """Hand a request to the engine."""
-        wire = HttpRequest(request.method, request.url.path, request.headers.get, body)
+        url = request.url
+        wire = HttpRequest(request.method, url.path, request.headers.get, body, url.query.decode())
         with self.lock:
             at = self.timeline.now()
             exchange = self.engine.receive(provider, wire, at, date())

@@ -1,4 +1,4 @@
-"""Anthropic's messages as a server speaks them.
+"""Anthropic's API as a server speaks it: what all its endpoints share, and messages.
 
 Wire format: the Claude API reference, "Authentication", "Rate limits" and "Errors".
 """
@@ -6,16 +6,16 @@ Wire format: the Claude API reference, "Authentication", "Rate limits" and "Erro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
-from workbench.messages import Completion
 from workbench.wire.anthropic_answer import StreamEncoder, encode_completions
 from workbench.wire.anthropic_request import decode_request
-from workbench.wire.dialect import Call, ErrorKind, LimitState, WireError, compact, milliseconds
+from workbench.wire.dialect import ErrorKind, Format, LimitState, WireError, compact, milliseconds
 
-__all__ = ["AnthropicDialect"]
+__all__ = ["MESSAGES", "AnthropicDialect"]
+
+MESSAGES = Format("msg_", "toolu_", decode_request, encode_completions, StreamEncoder)
 
 _ERRORS: dict[ErrorKind, tuple[int, str]] = {
     "invalid_request": (400, "invalid_request_error"),
@@ -31,13 +31,10 @@ _ERRORS: dict[ErrorKind, tuple[int, str]] = {
 
 
 class AnthropicDialect:
-    """Messages as a server speaks them."""
+    """Anthropic's keys, errors and rate limits."""
 
     name = "anthropic"
-    path = "/v1/messages"
     request_id_header = "request-id"
-    id_prefix = "msg_"
-    call_id_prefix = "toolu_"
 
     def api_key(self, headers: Callable[[str], str | None]) -> str | None:
         """The ``x-api-key`` header, or the bearer token."""
@@ -45,18 +42,6 @@ class AnthropicDialect:
             return key
         scheme, _, key = (headers("authorization") or "").partition(" ")
         return key or None if scheme.lower() == "bearer" else None
-
-    def decode_request(self, body: Any) -> Call:
-        """Understand the JSON of ``POST /v1/messages``."""
-        return decode_request(body)
-
-    def encode_completions(self, completions: Sequence[Completion], created: int) -> bytes:
-        """A ``message`` object."""
-        return encode_completions(completions, created)
-
-    def stream_encoder(self, call: Call, created: int, input_tokens: int) -> StreamEncoder:
-        """Encode events as ``message_start``, content block events, ``message_delta``, ``message_stop``."""
-        return StreamEncoder(input_tokens)
 
     def encode_error(self, error: WireError, request_id: str) -> tuple[int, bytes]:
         """A ``{"type": "error"}`` object."""

@@ -8,37 +8,46 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from workbench.events import Event, Finished, Started, TextDelta, ToolCallDelta
+from workbench.events import (
+    CitationDelta,
+    Event,
+    Finished,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
 from workbench.messages import Completion, StopReason, ToolCall, Usage
 from workbench.wire import sse
 from workbench.wire.anthropic_request import encode_blocks
-from workbench.wire.dialect import compact
+from workbench.wire.dialect import Call, compact
 
 __all__ = ["StreamDecoder", "StreamEncoder", "decode_completion", "encode_completions"]
 
 _STOPS: dict[StopReason, str] = {
     "stop": "end_turn",
     "length": "max_tokens",
+    "context_window": "model_context_window_exceeded",
     "tool_calls": "tool_use",
     "refusal": "refusal",
+    "pause": "pause_turn",
 }
 _STOP: dict[str, StopReason] = {
     **{wire: stop for stop, wire in _STOPS.items()},
     "stop_sequence": "stop",
-    "model_context_window_exceeded": "length",
 }
 
 
-def encode_completions(completions: Sequence[Completion], created: int) -> bytes:
+def encode_completions(call: Call, completions: Sequence[Completion], created: int) -> dict[str, object]:
     """A ``message`` (the protocol knows no second choice, and no date)."""
     completion = completions[0]
-    answer = {
+    return {
         **_message_head(completion.id, completion.model, completion.usage),
         "content": encode_blocks(completion),
         "stop_reason": _stop_reason(completion),
         "stop_sequence": completion.stop_sequence,
     }
-    return compact(answer).encode()
 
 
 def _message_head(message_id: str, model: str, usage: Usage) -> dict[str, object]:
@@ -68,7 +77,7 @@ def _stop_reason(answer: Completion | Finished) -> str:
 class StreamEncoder:
     """One stream of events; a content block is open at a time."""
 
-    def __init__(self, input_tokens: int) -> None:
+    def __init__(self, call: Call, created: int, input_tokens: int) -> None:
         self._input_tokens = input_tokens
         self._block = -1
         self._call: int | None = None
@@ -76,7 +85,9 @@ class StreamEncoder:
 
     def encode(self, event: Event, choice: int = 0) -> bytes:
         """The server-sent events that say `event` (the protocol knows no second choice)."""
-        if isinstance(event, TextDelta):
+        if isinstance(event, ThinkingDelta | CitationDelta):
+            return b""
+        if isinstance(event, TextDelta | RefusalDelta):
             start = b"" if self._open and self._call is None else self._start_text()
             text = compact(event.text)
             return start + self._delta(f'{{"type":"text_delta","text":{text}}}')

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ __all__ = [
     "Dialect",
     "Encoder",
     "ErrorKind",
+    "Format",
     "LimitState",
     "WireError",
     "compact",
@@ -68,12 +69,16 @@ class WireError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A decoded HTTP request: what is asked of the model, and how the answer is to be sent."""
+    """A decoded HTTP request: what is asked of the model, and how the answer is to be sent.
+
+    `options` are the endpoint's own: what its encoders or its handlers need to know besides.
+    """
 
     request: Request
     stream: bool = False
     n: int = 1
     include_usage: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +106,33 @@ class Encoder(Protocol):
         """The bytes that end the stream."""
 
 
-class Dialect(Protocol):
-    """A provider's wire protocol as a server needs it; ``wire.openai`` and ``wire.anthropic`` are two."""
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How one endpoint is asked for a model's answer, and how it says it.
 
-    name: str
-    path: str
-    request_id_header: str
+    Args:
+        id_prefix: with which the ids of its answers begin.
+        call_id_prefix: with which the ids of tool calls begin.
+        decode: understands a request's JSON; a WireError says what is wrong with it.
+        encode: the whole answer as JSON, from the call, a completion for each choice, and the date.
+        stream: an encoder of the answer as a stream, from the call, the date, and the prompt's tokens.
+    """
+
     id_prefix: str
     call_id_prefix: str
+    decode: Callable[[Any], Call]
+    encode: Callable[[Call, Sequence[Completion], int], dict[str, object]]
+    stream: Callable[[Call, int, int], Encoder]
+
+
+class Dialect(Protocol):
+    """What all of a provider's endpoints have in common; ``wire.openai`` and ``wire.anthropic`` are two."""
+
+    name: str
+    request_id_header: str
 
     def api_key(self, headers: Callable[[str], str | None]) -> str | None:
         """The key among a request's headers."""
-
-    def decode_request(self, body: Any) -> Call:
-        """Understand a request's JSON; WireError says what is wrong with it."""
-
-    def encode_completions(self, completions: Sequence[Completion], created: int) -> bytes:
-        """The whole answer as JSON."""
-
-    def stream_encoder(self, call: Call, created: int, input_tokens: int) -> Encoder:
-        """The answer as a stream."""
 
     def encode_error(self, error: WireError, request_id: str) -> tuple[int, bytes]:
         """Status and body of an error."""

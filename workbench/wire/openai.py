@@ -1,4 +1,4 @@
-"""OpenAI's chat completions as a server speaks them.
+"""OpenAI's API as a server speaks it: what all its endpoints share, and chat completions.
 
 Wire format: the OpenAI API reference, "Authentication", "Rate limits" and "Error codes".
 """
@@ -6,16 +6,16 @@ Wire format: the OpenAI API reference, "Authentication", "Rate limits" and "Erro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
 
-from workbench.messages import Completion
-from workbench.wire.dialect import Call, ErrorKind, LimitState, WireError, compact, milliseconds
+from workbench.wire.dialect import ErrorKind, Format, LimitState, WireError, compact, milliseconds
 from workbench.wire.openai_answer import StreamEncoder, encode_completions
 from workbench.wire.openai_request import decode_request
 
-__all__ = ["OpenAIDialect"]
+__all__ = ["CHAT", "OpenAIDialect"]
+
+CHAT = Format("chatcmpl-", "call_", decode_request, encode_completions, StreamEncoder)
 
 _ERRORS: dict[ErrorKind, tuple[int, str, str | None]] = {
     "invalid_request": (400, "invalid_request_error", None),
@@ -42,30 +42,15 @@ def _duration(seconds: float) -> str:
 
 
 class OpenAIDialect:
-    """Chat completions as a server speaks them."""
+    """OpenAI's keys, errors and rate limits."""
 
     name = "openai"
-    path = "/v1/chat/completions"
     request_id_header = "x-request-id"
-    id_prefix = "chatcmpl-"
-    call_id_prefix = "call_"
 
     def api_key(self, headers: Callable[[str], str | None]) -> str | None:
         """The bearer token."""
         scheme, _, key = (headers("authorization") or "").partition(" ")
         return key or None if scheme.lower() == "bearer" else None
-
-    def decode_request(self, body: Any) -> Call:
-        """Understand the JSON of ``POST /chat/completions``."""
-        return decode_request(body)
-
-    def encode_completions(self, completions: Sequence[Completion], created: int) -> bytes:
-        """A ``chat.completion`` object."""
-        return encode_completions(completions, created)
-
-    def stream_encoder(self, call: Call, created: int, input_tokens: int) -> StreamEncoder:
-        """Encode events as ``chat.completion.chunk`` objects."""
-        return StreamEncoder(created, call.include_usage)
 
     def encode_error(self, error: WireError, request_id: str) -> tuple[int, bytes]:
         """An ``{"error": {...}}`` object."""

@@ -8,10 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from workbench.events import Event, Finished, Started, TextDelta, ToolCallDelta
+from workbench.events import (
+    CitationDelta,
+    Event,
+    Finished,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
 from workbench.messages import Completion, StopReason, ToolCall, Usage
 from workbench.wire import sse
-from workbench.wire.dialect import compact
+from workbench.wire.dialect import Call, compact
 from workbench.wire.openai_request import encode_call
 
 __all__ = ["StreamDecoder", "StreamEncoder", "decode_completion", "encode_completions"]
@@ -19,18 +28,25 @@ __all__ = ["StreamDecoder", "StreamEncoder", "decode_completion", "encode_comple
 _FINISH: dict[StopReason, str] = {
     "stop": "stop",
     "length": "length",
+    "context_window": "length",
     "tool_calls": "tool_calls",
     "refusal": "content_filter",
+    "pause": "stop",
 }
-_STOP: dict[str, StopReason] = {finish: stop for stop, finish in _FINISH.items()}
+_STOP: dict[str, StopReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "refusal",
+}
 
 
-def encode_completions(completions: Sequence[Completion], created: int) -> bytes:
+def encode_completions(call: Call, completions: Sequence[Completion], created: int) -> dict[str, object]:
     """A ``chat.completion`` with one choice for each of `completions`."""
     first = completions[0]
     output_tokens = sum(c.usage.output_tokens for c in completions)
     usage = Usage(input_tokens=first.usage.input_tokens, output_tokens=output_tokens)
-    answer = {
+    return {
         "id": first.id,
         "object": "chat.completion",
         "created": created,
@@ -40,7 +56,6 @@ def encode_completions(completions: Sequence[Completion], created: int) -> bytes
         "service_tier": "default",
         "system_fingerprint": "fp_simulated",
     }
-    return compact(answer).encode()
 
 
 def _encode_choice(index: int, completion: Completion) -> dict[str, object]:
@@ -79,11 +94,11 @@ def _encode_answer(completion: Completion) -> dict[str, object]:
 class StreamEncoder:
     """One stream of chunks; all but the delta is the same in each, and is written only once."""
 
-    def __init__(self, created: int, include_usage: bool) -> None:
+    def __init__(self, call: Call, created: int, input_tokens: int) -> None:
         self._created = created
-        self._include_usage = include_usage
+        self._include_usage = call.include_usage
         self._head = ""
-        self._tail = '],"usage":null}\n\n' if include_usage else "]}\n\n"
+        self._tail = '],"usage":null}\n\n' if call.include_usage else "]}\n\n"
         self._usage = Usage()
         self._silent: set[int] = set()  # choices that have not said anything yet, not even their role
 
@@ -95,6 +110,10 @@ class StreamEncoder:
         role = self._role(event, choice) if choice in self._silent else b""
         if isinstance(event, TextDelta):
             return role + self._chunk(choice, f'{{"content":{compact(event.text)}}}')
+        if isinstance(event, RefusalDelta):
+            return role + self._chunk(choice, f'{{"refusal":{compact(event.text)}}}')
+        if isinstance(event, ThinkingDelta | CitationDelta):  # chat completions do not show them
+            return role
         if isinstance(event, ToolCallDelta):
             return role + self._chunk(choice, compact({"tool_calls": [_call_delta(event)]}))
         self._usage = Usage(
@@ -198,8 +217,10 @@ class StreamDecoder:
 
     def _delta(self, delta: Any) -> Iterator[Event]:
         self._refused = self._refused or bool(delta.refusal)
-        if text := delta.content or delta.refusal:
-            yield TextDelta(text=text)
+        if delta.content:
+            yield TextDelta(text=delta.content)
+        if delta.refusal:
+            yield RefusalDelta(text=delta.refusal)
         for call in delta.tool_calls or ():
             self._calls = True
             name, arguments = call.function.name, call.function.arguments
