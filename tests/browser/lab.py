@@ -36,9 +36,12 @@ _RUN_ALL = """() => {
   run.then(succeeded => { window.ranAll = !!succeeded; }, () => { window.ranAll = false; });
 }"""
 _HEIGHT = """() => {
-  const heights = [...document.querySelectorAll('.jp-Notebook')].map(each => each.scrollHeight);
+  const panels = [...document.querySelectorAll('.jp-WindowedPanel-outer')];
+  const heights = panels.map(each => each.scrollHeight);
   return Math.max(0, ...heights);
 }"""
+_TO_THE_TOP = """() =>
+  document.querySelectorAll('.jp-WindowedPanel-outer').forEach(each => { each.scrollTop = 0; })"""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class NotebookPage:
         """Take a picture of the whole notebook, not only of what is in view."""
         height = min(max_height, int(self.page.evaluate(_HEIGHT)) + 150)
         self.page.set_viewport_size({"width": width, "height": max(800, height)})
+        self.page.evaluate(_TO_THE_TOP)
         self.page.wait_for_timeout(500)  # the page lays itself out again
         self.page.screenshot(path=path)
 
