@@ -22,7 +22,7 @@ define step
 @printf '\n== %s\n' '$(1)'; TIMEFORMAT='   %1R s'; time $(offline) $(2)
 endef
 
-.PHONY: help lab test lint notebooks lock bench clean
+.PHONY: help lab test lint notebooks bench conformance lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -52,13 +52,16 @@ notebooks: $(stamp) ## run all notebooks and store their outputs
 bench: $(stamp) ## the measurements that the documentation quotes
 	@$(offline) python bench/run.py
 
+conformance: $(stamp) ## the official SDKs' own tests, as they are, against the simulated provider
+	@$(offline) python -m tools.conformance
+
 lock: $(bin)/uv ## renew requirements.lock with the newest releases
 	$(uv) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 	@! grep -nE '[a-z+]+://' requirements.lock || { echo 'requirements.lock must hold no addresses.'; exit 1; }
 
 clean: ## remove .venv and all caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .conformance .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(bin)/uv:
