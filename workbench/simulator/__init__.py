@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from workbench.errors import ConfigurationError
 from workbench.simulator.answers import Script
+from workbench.simulator.catalog import CATALOG
 from workbench.simulator.engine import Engine
 from workbench.simulator.log import RequestLog, RequestRecord
 from workbench.simulator.models import (
-    CATALOG,
     Faults,
     Latency,
     ModelProfile,

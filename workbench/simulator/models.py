@@ -1,20 +1,19 @@
-"""What the simulated models are like: speed, size, price and limits.  All of it is data.
-
-The figures are assumptions in the range that public benchmarks show, not measurements of a provider: what
-matters is that models *differ* as real ones do.  Replace them: ``Simulator(models=[ModelProfile(…)])``.
-"""
+"""What describes a simulated model, and what goes wrong with it: speed, size, price, limits, faults."""
 
 from __future__ import annotations
 
 import functools
 import math
 import random
+from datetime import date
 from itertools import accumulate
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["CATALOG", "Faults", "Latency", "ModelProfile", "Outage", "RateLimits"]
+from workbench.messages import Usage
+
+__all__ = ["Faults", "Gaps", "Latency", "ModelProfile", "Outage", "RateLimits"]
 
 Seconds = float
 
@@ -69,13 +68,25 @@ class Gaps:
         return turns * self._sums[-1] + self._sums[rest]
 
 
+_CACHE_READ, _CACHE_WRITE = 0.1, 1.25  # of the price of an input token: both providers' newest price lists
+
+
 class RateLimits(_Config):
-    """Requests and tokens a minute; None: no limit.  `tokens` counts input and output together."""
+    """What one key may ask of one model; None: no limit.
+
+    Args:
+        requests: a minute.
+        tokens: a minute, input and output together.
+        input_tokens: a minute.
+        output_tokens: a minute.
+        concurrent: requests that are under way at once, queued ones included.
+    """
 
     requests: float | None = Field(default=None, gt=0)
     tokens: float | None = Field(default=None, gt=0)
     input_tokens: float | None = Field(default=None, gt=0)
     output_tokens: float | None = Field(default=None, gt=0)
+    concurrent: int | None = Field(default=None, ge=1)
 
 
 class ModelProfile(_Config):
@@ -91,9 +102,11 @@ class ModelProfile(_Config):
         answer_tokens: length of an answer where the request sets no limit; of a scripted answer, its text.
         context_window: tokens of prompt and answer together.
         max_output_tokens: what `max_tokens` may be at most.
-        limits: what one key may ask for in a minute.
-        input_price: dollars for a million input tokens.
+        limits: what one key may ask for.
+        input_price: dollars for a million input tokens; a tenth of it for those that come from a cache.
         output_price: dollars for a million output tokens.
+        dimensions: of its embeddings; None: it is a model that answers.
+        released: the day on which it came out.
     """
 
     name: str = Field(min_length=1)
@@ -108,6 +121,15 @@ class ModelProfile(_Config):
     limits: RateLimits = RateLimits()
     input_price: float = Field(default=1.0, ge=0)
     output_price: float = Field(default=4.0, ge=0)
+    dimensions: int | None = Field(default=None, ge=1)
+    released: date = date(2025, 1, 1)
+
+    def cost(self, usage: Usage) -> float:
+        """What a call costs, in dollars."""
+        read, written = usage.cached_tokens, usage.cache_write_tokens
+        fresh = usage.input_tokens - read - written
+        input_tokens = fresh + _CACHE_READ * read + _CACHE_WRITE * written
+        return (input_tokens * self.input_price + usage.output_tokens * self.output_price) / 1e6
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - profiles are few, frozen and small
     def gaps(self, seed: int) -> Gaps:
@@ -150,67 +172,3 @@ class Faults(_Config):
     refusal_rate: float = Field(default=0, ge=0, le=1)
     split_characters: bool = False
     outages: tuple[Outage, ...] = ()
-
-
-_SMALL: dict[str, object] = {
-    "ttft": Latency(mean=0.25, cv=0.3),
-    "itl": Latency(mean=0.006, cv=0.5),
-    "prefill_tokens_per_second": 20_000,
-    "slots": 128,
-    "limits": RateLimits(requests=2000, tokens=4_000_000),
-    "input_price": 0.15,
-    "output_price": 0.6,
-}
-_MEDIUM: dict[str, object] = {
-    "ttft": Latency(mean=0.45, cv=0.35),
-    "itl": Latency(mean=0.013, cv=0.5),
-    "slots": 64,
-    "limits": RateLimits(requests=1000, tokens=2_000_000),
-    "input_price": 2.5,
-    "output_price": 10.0,
-}
-_LARGE: dict[str, object] = {
-    "ttft": Latency(mean=1.2, cv=0.45, shape="gamma"),
-    "itl": Latency(mean=0.03, cv=0.6, shape="gamma"),
-    "prefill_tokens_per_second": 4_000,
-    "slots": 24,
-    "limits": RateLimits(requests=500, tokens=800_000),
-    "input_price": 10.0,
-    "output_price": 40.0,
-}
-
-_SPLIT = {  # Anthropic limits input and output apart
-    "_SMALL": RateLimits(requests=2000, input_tokens=2_000_000, output_tokens=400_000),
-    "_MEDIUM": RateLimits(requests=1000, input_tokens=1_000_000, output_tokens=200_000),
-    "_LARGE": RateLimits(requests=500, input_tokens=400_000, output_tokens=80_000),
-}
-
-CATALOG: tuple[ModelProfile, ...] = (
-    *(
-        ModelProfile.model_validate({"name": name, "provider": "openai", **kind})
-        for kind, names in (
-            (_SMALL, ("gpt-4o-mini", "gpt-4.1-mini", "gpt-5-mini", "gpt-5.4-mini")),
-            (_MEDIUM, ("gpt-4o", "gpt-4.1", "gpt-5", "gpt-5.5")),
-            (_LARGE, ("gpt-5.2-pro",)),
-        )
-        for name in names
-    ),
-    *(
-        ModelProfile.model_validate(
-            {
-                "name": name,
-                "provider": "anthropic",
-                **kind,
-                "limits": limits,
-                "context_window": 200_000,
-                "max_output_tokens": 64_000,
-            }
-        )
-        for kind, limits, names in (
-            (_SMALL, _SPLIT["_SMALL"], ("claude-haiku-4-5", "claude-haiku-5-5")),
-            (_MEDIUM, _SPLIT["_MEDIUM"], ("claude-sonnet-4-6", "claude-sonnet-5")),
-            (_LARGE, _SPLIT["_LARGE"], ("claude-opus-4-8", "claude-opus-5")),
-        )
-        for name in names
-    ),
-)
