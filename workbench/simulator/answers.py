@@ -149,7 +149,7 @@ class Writer:
         length: int,
         id: str,
         call_prefix: str,
-        input_tokens: int,
+        prompt: Usage,
         refuse: bool = False,
     ) -> list[Completion]:
         """The choices that answer `call`.
@@ -159,7 +159,7 @@ class Writer:
             length: tokens that the model would write by itself.
             id: of the completion.
             call_prefix: with which the ids of tool calls begin.
-            input_tokens: of the prompt, for the usage.
+            prompt: the usage as far as the prompt goes.
             refuse: the model does not answer, and says so.
         """
         request = call.request
@@ -181,7 +181,7 @@ class Writer:
                     tool_calls=tuple(kept),
                     stop_reason=reply.stop_reason if reply.stop_reason and reason != "length" else reason,
                     stop_sequence=stop,
-                    usage=Usage(input_tokens=input_tokens, output_tokens=used, thinking_tokens=thought),
+                    usage=prompt + Usage(output_tokens=used, thinking_tokens=thought),
                 )
             )
         return choices

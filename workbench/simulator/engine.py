@@ -14,19 +14,20 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from workbench.errors import ConfigurationError
-from workbench.messages import Completion
+from workbench.messages import Completion, Usage
 from workbench.simulator import anthropic_api, openai_api
-from workbench.simulator.accounts import Account, TooFast
+from workbench.simulator.accounts import Account, Accounts
 from workbench.simulator.answers import Script, Writer
+from workbench.simulator.caching import PromptCache
 from workbench.simulator.exchange import Breakage, Exchange, Schedule
 from workbench.simulator.log import RequestLog
-from workbench.simulator.models import Faults, Gaps, ModelProfile
+from workbench.simulator.models import Faults, Gaps, ModelProfile, RateLimits
 from workbench.simulator.reception import (
     HttpRequest,
     Keys,
@@ -80,6 +81,8 @@ class Engine:
         keys: the API keys that are accepted, with their scopes; None: any key is, for everything.
         edge_latency: seconds that every answer takes besides the model, errors too.
         max_body_bytes: a larger request is refused with 413.
+        key_limits: of single keys, in place of each model's own.
+        budget: dollars that each key may spend.
         lenient: answers for what it has never heard of (models, stored objects) as if it had.
     """
 
@@ -93,6 +96,8 @@ class Engine:
         keys: Keys | None,
         edge_latency: float,
         max_body_bytes: int,
+        key_limits: Mapping[str, RateLimits] | None = None,
+        budget: float | None = None,
         lenient: bool = False,
     ) -> None:
         self.seed, self.faults, self.keys, self.lenient = seed, faults, keys, lenient
@@ -100,7 +105,8 @@ class Engine:
         self.models: dict[tuple[str, str], ModelProfile] = {(m.provider, m.name): m for m in models}
         self._writer = Writer(script)
         self._slots: dict[tuple[str, str], Slots[Place]] = {}
-        self._accounts: dict[tuple[str, str, str], Account] = {}
+        self._accounts = Accounts(key_limits or {}, budget)
+        self._caches: defaultdict[tuple[str, str, str], PromptCache] = defaultdict(PromptCache)
         self._shelves: defaultdict[tuple[str, str, str], Shelf] = defaultdict(Shelf)
         self._seen: Counter[str] = Counter()
         self._exchanges: list[Exchange] = []
@@ -225,45 +231,60 @@ class Engine:
         model = self.profile(dialect.name, call.request.model)
         check_size(model, call.request, exchange.input_tokens)
         exchange.model = model
-        noise, words = self._noise(digest), random.Random(f"{self.seed}/{digest}")
+        cache, prefixes = self._caches[model.provider, visit.key, model.name], form.prefixes(call)
+        exchange.cached_tokens = cache.read(prefixes, now)
+        noise, words = self.noise(digest), random.Random(f"{self.seed}/{digest}")
         natural = min(max(1, round(model.answer_tokens.draw(words))), model.max_output_tokens)
         estimate = call.request.max_tokens or natural
         if dialect.name == "anthropic":
             estimate = min(estimate, natural)
         reserved = estimate * call.n
         account = self.charge(visit, model, reserved)
-        self._break(noise)
-        completions = self._write(visit, form, call, natural, words, noise)
+        self.fail(noise)
+        prompt = Usage(input_tokens=exchange.input_tokens, cached_tokens=exchange.cached_tokens)
+        if prefixes and dialect.caches_on_demand:
+            written = prefixes[-1].tokens - exchange.cached_tokens
+            prompt += Usage(cache_write_tokens=written)
+        completions = self._write(visit, form, call, natural, words, noise, prompt)
         exchange.output_tokens = tuple([completion.usage.output_tokens for completion in completions])
         account.settle(reserved, sum(exchange.output_tokens), now)
         schedule, faults = self._schedule(exchange, call, model, noise)
-        exchange.schedule, exchange.duration = schedule, schedule.last
-        self.slots(model).admit(exchange, now)
+        self.admit(visit, model, account, schedule, prompt + Usage(output_tokens=sum(exchange.output_tokens)))
+        cache.write(prefixes, exchange, now)
         return Work(form, call, completions, schedule, faults, int(visit.date.timestamp()))
 
-    def _noise(self, digest: str) -> random.Random:
+    def admit(
+        self, visit: Visit, model: ModelProfile, account: Account, schedule: Schedule, usage: Usage
+    ) -> None:
+        """Give the exchange its place in the queue of `model`, and bill it."""
+        exchange = visit.exchange
+        exchange.schedule, exchange.duration = schedule, schedule.last
+        self.slots(model).admit(exchange, visit.now)
+        account.enter(exchange)
+        self._accounts.bill(model.provider, visit.key, model.cost(usage))
+
+    def noise(self, digest: str) -> random.Random:
         """What is random about a request; other than its words, it differs when it is sent again."""
         self._seen[digest] += 1
         return random.Random(f"{self.seed}/{digest}/noise/{self._seen[digest]}")
 
     def charge(self, visit: Visit, model: ModelProfile, output_tokens: int) -> Account:
         """Hold the request against its key's limits; the headers tell their state at this instant."""
-        identity = (model.provider, visit.key, model.name)
-        if identity not in self._accounts:
-            self._accounts[identity] = Account(model.limits)
-        account, headers, dialect = self._accounts[identity], visit.exchange.headers, visit.dialect
-        try:
-            account.charge(visit.exchange.input_tokens, output_tokens, visit.now)
-        except TooFast as refused:
-            patient = refused.wait_seconds < math.inf
-            wait = dialect.retry_headers(refused.wait_seconds) if patient else {"x-should-retry": "false"}
-            headers.update(wait)
-            raise
-        finally:
-            headers.update(dialect.limit_headers(account.states(visit.now), visit.date))
-        return account
+        if self._accounts.is_spent(model.provider, visit.key):
+            raise WireError("quota", visit.dialect.spent_message)
+        account, headers, dialect = self._accounts.of(visit.key, model), visit.exchange.headers, visit.dialect
+        free = visit.exchange.cached_tokens if dialect.caches_on_demand else 0
+        excess = account.charge(visit.exchange.input_tokens - free, output_tokens, visit.now)
+        headers.update(dialect.limit_headers(account.states(visit.now), visit.date))
+        if excess is None:
+            return account
+        if excess.hopeless:
+            headers["x-should-retry"] = "false"
+        elif excess.wait_seconds is not None:
+            headers.update(dialect.retry_headers(excess.wait_seconds))
+        raise WireError("rate_limit", dialect.limit_message(excess), param=excess.limit.name)
 
-    def _break(self, noise: random.Random) -> None:
+    def fail(self, noise: random.Random) -> None:
         """Draw whether this request fails before it is served."""
         faults = self.faults
         if noise.random() < faults.refuse_rate:
@@ -283,6 +304,7 @@ class Engine:
         length: int,
         words: random.Random,
         noise: random.Random,
+        prompt: Usage,
     ) -> list[Completion]:
         identity = f"{form.id_prefix}{noise.getrandbits(112):028x}"
         rate = self.faults.refusal_rate
@@ -293,7 +315,7 @@ class Engine:
                 length=length,
                 id=identity,
                 call_prefix=form.call_id_prefix,
-                input_tokens=visit.exchange.input_tokens,
+                prompt=prompt,
                 refuse=rate > 0 and noise.random() < rate,
             )
         except ConfigurationError as error:
@@ -304,7 +326,7 @@ class Engine:
     ) -> tuple[Schedule, StreamFaults]:
         """Decide when each token is made, and with which one a stream goes wrong."""
         faults = self.faults
-        prefill = exchange.input_tokens / model.prefill_tokens_per_second
+        prefill = (exchange.input_tokens - exchange.cached_tokens) / model.prefill_tokens_per_second
         first = self.edge_latency + model.ttft.draw(noise) + prefill
         origin = noise.randrange(Gaps.SIZE)
         tokens = max(1, *exchange.output_tokens)

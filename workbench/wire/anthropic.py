@@ -11,7 +11,15 @@ from datetime import datetime, timedelta
 
 from workbench.wire.anthropic_answer import StreamEncoder, encode_completions
 from workbench.wire.anthropic_request import decode_request
-from workbench.wire.dialect import ErrorKind, Format, LimitState, WireError, compact, milliseconds
+from workbench.wire.dialect import (
+    ErrorKind,
+    Excess,
+    Format,
+    LimitState,
+    WireError,
+    compact,
+    milliseconds,
+)
 
 __all__ = ["MESSAGES", "AnthropicDialect"]
 
@@ -24,10 +32,12 @@ _ERRORS: dict[ErrorKind, tuple[int, str]] = {
     "not_found": (404, "not_found_error"),
     "too_large": (413, "request_too_large"),
     "rate_limit": (429, "rate_limit_error"),
-    "quota": (400, "invalid_request_error"),  # "Your credit balance is too low …"
+    "quota": (400, "invalid_request_error"),
     "server_error": (500, "api_error"),
     "overloaded": (529, "overloaded_error"),
 }
+
+_SALES = "contact sales at https://claude.com/contact-sales to discuss your options for a rate limit increase"
 
 
 class AnthropicDialect:
@@ -35,6 +45,11 @@ class AnthropicDialect:
 
     name = "anthropic"
     request_id_header = "request-id"
+    caches_on_demand = True
+    spent_message = (
+        "Your credit balance is too low to access the Anthropic API. "
+        "Please go to Plans & Billing to upgrade or purchase credits."
+    )
 
     def api_key(self, headers: Callable[[str], str | None]) -> str | None:
         """The ``x-api-key`` header, or the bearer token."""
@@ -60,6 +75,20 @@ class AnthropicDialect:
             headers[f"{prefix}-remaining"] = str(state.left)
             headers[f"{prefix}-reset"] = _rfc3339(full)
         return headers
+
+    def limit_message(self, excess: Excess) -> str:
+        """The limit; how much of it is used, and the wait, stand in the headers alone."""
+        limit = excess.limit
+        if limit.name == "concurrent":
+            too_many = "Number of concurrent connections has exceeded your rate limit."
+            return f"{too_many} Please try again later or {_SALES}."
+        return (
+            f"This request would exceed your organization's rate limit of {limit.limit:,.0f} "
+            f"{limit.name.replace('-', ' ')} per minute (org: simulated, model: {excess.model}). "
+            "For details, refer to: https://docs.claude.com/en/api/rate-limits. You can see the response "
+            "headers for current usage. Please reduce the prompt length or the maximum tokens requested, or "
+            f"try again later. You may also {_SALES}."
+        )
 
     def retry_headers(self, wait_seconds: float) -> dict[str, str]:
         """``retry-after``, in whole seconds."""

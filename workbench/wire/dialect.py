@@ -19,8 +19,10 @@ __all__ = [
     "Dialect",
     "Encoder",
     "ErrorKind",
+    "Excess",
     "Format",
     "LimitState",
+    "Prefix",
     "WireError",
     "compact",
     "milliseconds",
@@ -82,8 +84,26 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """The beginning of a prompt that a provider keeps in its cache.
+
+    Args:
+        digest: equal for equal beginnings.
+        tokens: that it has.
+        seconds: for which it is kept after its last use.
+    """
+
+    digest: str
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class LimitState:
-    """A rate limit at one instant: `name` is requests, tokens, input-tokens or output-tokens."""
+    """A rate limit at one instant.
+
+    `name` is requests, tokens, input-tokens or output-tokens, all a minute, or concurrent.
+    """
 
     name: str
     limit: float
@@ -94,6 +114,28 @@ class LimitState:
     def left(self) -> int:
         """What remains, in whole units; never less than none."""
         return max(0, math.floor(self.remaining + _ROUNDING))
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A rate limit that stands against a request.
+
+    Args:
+        limit: as it is at that instant.
+        model: whose limit it is.
+        cost: what the request asks of it.
+        wait_seconds: until it would be granted; infinite: it never will be; None: nobody knows.
+    """
+
+    limit: LimitState
+    model: str
+    cost: float
+    wait_seconds: float | None
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether no waiting helps."""
+        return self.wait_seconds == math.inf
 
 
 class Encoder(Protocol):
@@ -116,6 +158,7 @@ class Format:
         decode: understands a request's JSON; a WireError says what is wrong with it.
         encode: the whole answer as JSON, from the call, a completion for each choice, and the date.
         stream: an encoder of the answer as a stream, from the call, the date, and the prompt's tokens.
+        prefixes: what the provider keeps of a call's prompt in its cache, from short to long.
     """
 
     id_prefix: str
@@ -123,6 +166,7 @@ class Format:
     decode: Callable[[Any], Call]
     encode: Callable[[Call, Sequence[Completion], int], dict[str, object]]
     stream: Callable[[Call, int, int], Encoder]
+    prefixes: Callable[[Call], Sequence[Prefix]] = lambda call: ()
 
 
 class Dialect(Protocol):
@@ -130,6 +174,8 @@ class Dialect(Protocol):
 
     name: str
     request_id_header: str
+    spent_message: str  # what is said to a key whose money is used up
+    caches_on_demand: bool  # then what is written costs more, and no rate limit counts what is read
 
     def api_key(self, headers: Callable[[str], str | None]) -> str | None:
         """The key among a request's headers."""
@@ -139,6 +185,9 @@ class Dialect(Protocol):
 
     def limit_headers(self, states: Iterable[LimitState], now: datetime) -> dict[str, str]:
         """The rate limits' state, as response headers."""
+
+    def limit_message(self, excess: Excess) -> str:
+        """What is said to a client that is too fast."""
 
     def retry_headers(self, wait_seconds: float) -> dict[str, str]:
         """How long a client that was too fast has to wait, as response headers."""

@@ -9,7 +9,15 @@ import math
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from workbench.wire.dialect import ErrorKind, Format, LimitState, WireError, compact, milliseconds
+from workbench.wire.dialect import (
+    ErrorKind,
+    Excess,
+    Format,
+    LimitState,
+    WireError,
+    compact,
+    milliseconds,
+)
 from workbench.wire.openai_answer import StreamEncoder, encode_completions
 from workbench.wire.openai_request import decode_request
 
@@ -23,10 +31,19 @@ _ERRORS: dict[ErrorKind, tuple[int, str, str | None]] = {
     "permission": (403, "invalid_request_error", "insufficient_permissions"),
     "not_found": (404, "invalid_request_error", None),
     "too_large": (413, "invalid_request_error", "request_too_large"),
-    "rate_limit": (429, "requests", "rate_limit_exceeded"),
+    "rate_limit": (429, "requests", "rate_limit_exceeded"),  # or "tokens"
     "quota": (429, "insufficient_quota", "insufficient_quota"),
     "server_error": (500, "server_error", None),
     "overloaded": (503, "server_error", None),
+}
+
+_ORGANIZATION = "org-simulated"
+_LIMITS = {
+    "requests": "requests per min (RPM)",
+    "tokens": "tokens per min (TPM)",
+    "input-tokens": "input tokens per min (TPM)",
+    "output-tokens": "output tokens per min (TPM)",
+    "concurrent": "concurrent requests",
 }
 
 
@@ -46,6 +63,11 @@ class OpenAIDialect:
 
     name = "openai"
     request_id_header = "x-request-id"
+    caches_on_demand = False
+    spent_message = (
+        "You exceeded your current quota, please check your plan and billing details. For more information "
+        "on this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors."
+    )
 
     def api_key(self, headers: Callable[[str], str | None]) -> str | None:
         """The bearer token."""
@@ -69,6 +91,19 @@ class OpenAIDialect:
             headers[f"x-ratelimit-remaining-{state.name}"] = str(state.left)
             headers[f"x-ratelimit-reset-{state.name}"] = _duration(state.reset_seconds)
         return headers
+
+    def limit_message(self, excess: Excess) -> str:
+        """The limit, what is used of it, and the wait; the one on concurrent requests names no wait."""
+        limit, wait = excess.limit, excess.wait_seconds
+        where = f"{excess.model} in organization {_ORGANIZATION} on {_LIMITS[limit.name]}"
+        used = f"Used {limit.limit - limit.remaining:.0f}, Requested {excess.cost:.0f}."
+        what, hint = f"Rate limit reached for {where}: Limit {limit.limit:.0f}, {used}", ""
+        if excess.hopeless:
+            what = f"Request too large for {where}: Limit {limit.limit:.0f}, Requested {excess.cost:.0f}."
+            hint = " The input or output tokens must be reduced in order to run successfully."
+        elif wait is not None:
+            hint = f" Please try again in {_duration(wait)}."
+        return f"{what}{hint} Visit https://platform.openai.com/account/rate-limits to learn more."
 
     def retry_headers(self, wait_seconds: float) -> dict[str, str]:
         """``retry-after`` in whole seconds, and ``retry-after-ms``, which the SDK prefers."""
