@@ -36,7 +36,7 @@ class _Frozen(BaseModel):
 class ToolCall(_Frozen):
     """A model's wish to have a function called.
 
-    `arguments` is the JSON text as the model wrote it: it may be invalid.
+    `arguments` is the JSON text as the model wrote it: it may be invalid. For a tool of free text it is that.
     """
 
     id: str
@@ -92,11 +92,15 @@ class Message(_Frozen):
 
 
 class Tool(_Frozen):
-    """A function that the model may call; `parameters` is the JSON schema of its arguments."""
+    """A function that the model may call.
+
+    `parameters` is the JSON schema of its arguments; one of `free_text` takes any text in their place.
+    """
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
     description: str = ""
     parameters: dict[str, JsonValue] = {"type": "object"}
+    free_text: bool = False
 
     @model_validator(mode="after")
     def _takes_an_object(self) -> Self:

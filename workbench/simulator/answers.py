@@ -195,7 +195,7 @@ def _think(request: Request, rng: random.Random, length: int, *, quiet: bool) ->
     """What the model thinks before it answers; a scripted one thinks nothing of its own."""
     if request.thinking_tokens is None or quiet:
         return ""
-    wanted, _ = write(request, rng, length)
+    wanted, _ = write(request, rng, max(length, request.thinking_tokens // 4))
     return "".join(pieces(wanted)[: request.thinking_tokens])
 
 
@@ -203,8 +203,12 @@ def _compose(request: Request, rng: random.Random, length: int) -> tuple[Reply, 
     """The model's own answer, and how many tokens that has, where it is known."""
     if tools := choose_tools(request, rng):
         hints = _question(request)
-        schemas = ({"type": "object", **tool.parameters} for tool in tools)
-        arguments = [compact(sample(schema, rng, hints)) for schema in schemas]
+        arguments = [
+            write(request, rng, 1)[0]
+            if tool.free_text
+            else compact(sample({"type": "object", **tool.parameters}, rng, hints))
+            for tool in tools
+        ]
         calls = zip(tools, arguments, strict=True)
         return Reply(
             tool_calls=tuple(ToolCall(id="", name=t.name, arguments=text) for t, text in calls)

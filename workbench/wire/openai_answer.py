@@ -5,6 +5,7 @@ Wire format: the OpenAI API reference, "Chat" and "Streaming"; checked by the SD
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from workbench.events import (
 from workbench.messages import Completion, StopReason, ToolCall, Usage
 from workbench.wire import sse
 from workbench.wire.dialect import Call, compact
+from workbench.wire.openai_logprobs import encode_logprobs, encode_token
 from workbench.wire.openai_request import encode_call
 
 __all__ = ["StreamDecoder", "StreamEncoder", "decode_completion", "encode_completions"]
@@ -30,7 +32,7 @@ _FINISH: dict[StopReason, str] = {
     "length": "length",
     "context_window": "length",
     "tool_calls": "tool_calls",
-    "refusal": "content_filter",
+    "refusal": "stop",
     "pause": "stop",
 }
 _STOP: dict[str, StopReason] = {
@@ -44,27 +46,42 @@ _STOP: dict[str, StopReason] = {
 def encode_completions(call: Call, completions: Sequence[Completion], created: int) -> dict[str, object]:
     """A ``chat.completion`` with one choice for each of `completions`."""
     first = completions[0]
-    output_tokens = sum(c.usage.output_tokens for c in completions)
-    usage = Usage(input_tokens=first.usage.input_tokens, output_tokens=output_tokens)
+    usage = first.usage
+    for other in completions[1:]:
+        usage = _with_choice(usage, other.usage)
     return {
         "id": first.id,
         "object": "chat.completion",
         "created": created,
         "model": first.model,
-        "choices": [_encode_choice(index, completion) for index, completion in enumerate(completions)],
+        "choices": [_encode_choice(call, index, choice) for index, choice in enumerate(completions)],
         "usage": _encode_usage(usage),
         "service_tier": "default",
         "system_fingerprint": "fp_simulated",
     }
 
 
-def _encode_choice(index: int, completion: Completion) -> dict[str, object]:
+def _with_choice(usage: Usage, other: Usage) -> Usage:
+    """The usage with another choice's: the prompt is read once."""
+    output = Usage(output_tokens=other.output_tokens, thinking_tokens=other.thinking_tokens)
+    return usage + output
+
+
+def _encode_choice(call: Call, index: int, completion: Completion) -> dict[str, object]:
     return {
         "index": index,
-        "message": _encode_answer(completion),
-        "logprobs": None,
-        "finish_reason": _FINISH[completion.stop_reason],
+        "message": _encode_answer(call, completion),
+        "logprobs": encode_logprobs(call, completion),
+        "finish_reason": _finish_reason(call, completion.stop_reason),
     }
+
+
+def _finish_reason(call: Call, reason: StopReason) -> str:
+    if reason == "tool_calls" and call.request.tool_choice not in ("auto", "required"):
+        return "stop"  # the call was forced by its name
+    if reason == "tool_calls" and call.options.get("functions"):
+        return "function_call"
+    return _FINISH[reason]
 
 
 def _encode_usage(usage: Usage) -> dict[str, object]:
@@ -72,13 +89,18 @@ def _encode_usage(usage: Usage) -> dict[str, object]:
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.thinking_tokens,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
     }
 
 
-def _encode_answer(completion: Completion) -> dict[str, object]:
-    refused = completion.stop_reason == "refusal"
+def _encode_answer(call: Call, completion: Completion) -> dict[str, object]:
+    refused = completion.stop_reason == "refusal" and completion.text != ""
     content = completion.text or (None if completion.tool_calls else "")
     message: dict[str, object] = {
         "role": "assistant",
@@ -86,8 +108,11 @@ def _encode_answer(completion: Completion) -> dict[str, object]:
         "refusal": completion.text if refused else None,
         "annotations": [],
     }
-    if completion.tool_calls:
-        message["tool_calls"] = [encode_call(call) for call in completion.tool_calls]
+    if completion.tool_calls and call.options.get("functions"):
+        called = completion.tool_calls[0]
+        message["function_call"] = {"name": called.name, "arguments": called.arguments}
+    elif completion.tool_calls:
+        message["tool_calls"] = [encode_call(called, call.request) for called in completion.tool_calls]
     return message
 
 
@@ -95,62 +120,79 @@ class StreamEncoder:
     """One stream of chunks; all but the delta is the same in each, and is written only once."""
 
     def __init__(self, call: Call, created: int, input_tokens: int) -> None:
-        self._created = created
-        self._include_usage = call.include_usage
+        self._call, self._created = call, created
         self._head = ""
-        self._tail = '],"usage":null}\n\n' if call.include_usage else "]}\n\n"
-        self._usage = Usage()
-        self._silent: set[int] = set()  # choices that have not said anything yet, not even their role
+        self._tail = '],"usage":null' if call.include_usage else "]"
+        self._noise = ""  # of which each chunk takes some, unless it is not to be obfuscated
+        self._usage: Usage | None = None
+        self._said: dict[int, int] = {}  # tokens of each choice that has opened
+        self._custom: set[tuple[int, int]] = set()  # calls of tools that take free text
 
     def encode(self, event: Event, choice: int = 0) -> bytes:
         """The chunk that says `event` in the choice of that index."""
-        if isinstance(event, Started):
-            self._start(event, choice)
-            return b""
-        role = self._role(event, choice) if choice in self._silent else b""
-        if isinstance(event, TextDelta):
-            return role + self._chunk(choice, f'{{"content":{compact(event.text)}}}')
-        if isinstance(event, RefusalDelta):
-            return role + self._chunk(choice, f'{{"refusal":{compact(event.text)}}}')
         if isinstance(event, ThinkingDelta | CitationDelta):  # chat completions do not show them
-            return role
+            return b""
+        if isinstance(event, Started):
+            self._start(event)
+            return b""
+        role = b"" if choice in self._said else self._open(event, choice)
+        if isinstance(event, TextDelta):
+            return role + self._text("content", event.text, choice)
+        if isinstance(event, RefusalDelta):
+            return role + self._text("refusal", event.text, choice)
         if isinstance(event, ToolCallDelta):
-            return role + self._chunk(choice, compact({"tool_calls": [_call_delta(event)]}))
-        self._usage = Usage(
-            input_tokens=event.usage.input_tokens,
-            output_tokens=self._usage.output_tokens + event.usage.output_tokens,
-        )
-        return role + self._chunk(choice, "{}", f'"{_FINISH[event.stop_reason]}"')
+            return role + self._chunk(choice, compact(self._call_delta(event, choice)))
+        self._usage = event.usage if self._usage is None else _with_choice(self._usage, event.usage)
+        return role + self._chunk(choice, "{}", f'"{_finish_reason(self._call, event.stop_reason)}"')
 
-    def _start(self, event: Started, choice: int) -> None:
-        self._silent.add(choice)
+    def _start(self, event: Started) -> None:
         self._head = self._head or (
             f'data: {{"id":{compact(event.id)},"object":"chat.completion.chunk",'
             f'"created":{self._created},"model":{compact(event.model)},'
             '"service_tier":"default","system_fingerprint":"fp_simulated","choices":['
         )
+        if self._call.options.get("obfuscation"):
+            self._noise = hashlib.blake2b(event.id.encode()).hexdigest()
 
-    def _role(self, event: Event, choice: int) -> bytes:
-        """The chunk that opens a choice; its content is null if tool calls follow."""
-        self._silent.remove(choice)
-        content = "null" if isinstance(event, ToolCallDelta) else '""'
+    def _open(self, event: Event, choice: int) -> bytes:
+        """The chunk that opens a choice; its content is null if it has none but calls or a refusal."""
+        self._said[choice] = 0
+        content = "null" if isinstance(event, ToolCallDelta | RefusalDelta) else '""'
         return self._chunk(choice, f'{{"role":"assistant","content":{content},"refusal":null}}')
 
-    def _chunk(self, choice: int, delta: str, finish: str = "null") -> bytes:
-        said = f'{{"index":{choice},"delta":{delta},"logprobs":null,"finish_reason":{finish}}}'
-        return f"{self._head}{said}{self._tail}".encode()
+    def _text(self, kind: str, text: str, choice: int) -> bytes:
+        delta, logprobs = f'{{"{kind}":{compact(text)}}}', "null"
+        if self._call.options.get("logprobs") is not None:
+            tokens = [encode_token(self._call, self._said[choice], text)]
+            logprobs = compact({"content": None, "refusal": None} | {kind: tokens})
+        self._said[choice] += 1
+        return self._chunk(choice, delta, logprobs=logprobs)
+
+    def _call_delta(self, event: ToolCallDelta, choice: int) -> dict[str, object]:
+        arguments = {"arguments": event.arguments}
+        if self._call.options.get("functions"):
+            return {"function_call": arguments if event.name is None else {"name": event.name, **arguments}}
+        delta: dict[str, object] = {"index": event.index}
+        if event.name is not None:
+            called = ToolCall(id=event.id or "", name=event.name, arguments=event.arguments)
+            delta |= encode_call(called, self._call.request)
+            if "custom" in delta:
+                self._custom.add((choice, event.index))
+        elif (choice, event.index) in self._custom:
+            delta["custom"] = {"input": event.arguments}
+        else:
+            delta["function"] = arguments
+        return {"tool_calls": [delta]}
+
+    def _chunk(self, choice: int, delta: str, finish: str = "null", logprobs: str = "null") -> bytes:
+        said = f'{{"index":{choice},"delta":{delta},"logprobs":{logprobs},"finish_reason":{finish}}}'
+        noise = f',"obfuscation":"{self._noise[: 16 - len(said) % 16]}"' if self._noise else ""
+        return f"{self._head}{said}{self._tail}{noise}}}\n\n".encode()
 
     def end(self) -> bytes:
         """The usage, where it was asked for, and the end mark."""
-        usage = f'{self._head}],"usage":{compact(_encode_usage(self._usage))}}}\n\n'
-        return (usage if self._include_usage else "").encode() + sse.encode("[DONE]")
-
-
-def _call_delta(event: ToolCallDelta) -> dict[str, object]:
-    if event.id is None:
-        return {"index": event.index, "function": {"arguments": event.arguments}}
-    function = {"name": event.name, "arguments": event.arguments}
-    return {"index": event.index, "id": event.id, "type": "function", "function": function}
+        usage = f'{self._head}],"usage":{compact(_encode_usage(self._usage or Usage()))}}}\n\n'
+        return (usage if self._call.include_usage else "").encode() + sse.encode("[DONE]")
 
 
 # -- the client's side: the SDK's objects back to our vocabulary ----------------------------------------
@@ -159,7 +201,13 @@ def _call_delta(event: ToolCallDelta) -> dict[str, object]:
 def _decode_usage(usage: Any) -> Usage:
     if usage is None:
         return Usage()
-    return Usage(input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens)
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    return Usage(
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+        cached_tokens=(prompt and prompt.cached_tokens) or 0,
+        thinking_tokens=(completion and completion.reasoning_tokens) or 0,
+    )
 
 
 def decode_completion(answer: Any) -> Completion:
@@ -169,10 +217,7 @@ def decode_completion(answer: Any) -> Completion:
         id=answer.id,
         model=answer.model,
         text=choice.message.content or choice.message.refusal or "",
-        tool_calls=tuple(
-            ToolCall(id=c.id, name=c.function.name, arguments=c.function.arguments)
-            for c in choice.message.tool_calls or ()
-        ),
+        tool_calls=tuple([_decode_call(call) for call in choice.message.tool_calls or ()]),
         stop_reason=_decode_stop(
             choice.finish_reason,
             calls=bool(choice.message.tool_calls),
@@ -180,6 +225,19 @@ def decode_completion(answer: Any) -> Completion:
         ),
         usage=_decode_usage(answer.usage),
     )
+
+
+def _decode_call(call: Any) -> ToolCall:
+    if call.type == "custom":
+        return ToolCall(id=call.id, name=call.custom.name, arguments=call.custom.input)
+    return ToolCall(id=call.id, name=call.function.name, arguments=call.function.arguments)
+
+
+def _called(delta: Any) -> tuple[str | None, str | None]:
+    """Name and arguments of a fragment; the SDK's type knows no calls of tools that take free text."""
+    if (custom := (delta.model_extra or {}).get("custom")) is not None:
+        return custom.get("name"), custom.get("input")
+    return delta.function.name, delta.function.arguments
 
 
 def _decode_stop(finish: str, *, calls: bool, refused: bool) -> StopReason:
@@ -223,7 +281,7 @@ class StreamDecoder:
             yield RefusalDelta(text=delta.refusal)
         for call in delta.tool_calls or ():
             self._calls = True
-            name, arguments = call.function.name, call.function.arguments
+            name, arguments = _called(call)
             yield ToolCallDelta(index=call.index, id=call.id, name=name, arguments=arguments or "")
 
     def end(self) -> Iterator[Finished]:

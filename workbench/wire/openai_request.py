@@ -5,180 +5,175 @@ Wire format: the OpenAI API reference, "Chat"; checked by the SDK's own types.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
-from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from workbench.messages import Message, Request, ResponseFormat, Tool, ToolCall
-from workbench.wire.dialect import Call, WireError, WireModel, first_error, text_of
+from workbench.wire.dialect import Call, WireError, text_of
+from workbench.wire.openai_body import (
+    AllowedTools,
+    Body,
+    ChatMessage,
+    Named,
+    StreamOptions,
+    WireFormat,
+    refusal,
+)
 
-__all__ = ["decode_request", "encode_call", "encode_request"]
+__all__ = ["EFFORTS", "decode_request", "encode_call", "encode_request"]
 
+EFFORTS = {"minimal": 16, "low": 64, "medium": 256, "high": 1024, "xhigh": 2048, "max": 4096}
+"""What a model may think with each reasoning effort, in tokens; with "none" it does not."""
 
-class _TextPart(WireModel):
-    type: Literal["text"]
-    text: str
-
-
-class _OtherPart(WireModel):
-    type: Literal["image_url", "input_audio", "file", "refusal"]
-
-
-_Part = _TextPart | _OtherPart
-
-
-class _Function(WireModel):
-    name: str
-    arguments: str
+_LIMITS = ("max_tokens", "max_completion_tokens")
+_BODY = TypeAdapter(Body)
 
 
-class _ToolCall(WireModel):
-    id: str
-    type: Literal["function"]
-    function: _Function
+def decode_request(body: Any, *, lenient: bool = False) -> Call:
+    """Understand the JSON of ``POST /chat/completions``.
 
+    Args:
+        body: the JSON.
+        lenient: let through limits of no tokens, and options that go with others which are not there.
 
-class _Message(WireModel):
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[_Part] | None = None
-    tool_calls: list[_ToolCall] | None = None
-    tool_call_id: str | None = None
-
-
-class _FunctionTool(WireModel):
-    name: str
-    description: str | None = None
-    parameters: dict[str, JsonValue] | None = None
-
-
-class _Tool(WireModel):
-    type: Literal["function"]
-    function: _FunctionTool
-
-
-class _NamedFunction(WireModel):
-    name: str
-
-
-class _NamedTool(WireModel):
-    type: Literal["function"]
-    function: _NamedFunction
-
-
-class _JsonSchema(WireModel):
-    name: str
-    json_schema: dict[str, JsonValue] = Field(alias="schema")
-
-
-class _Format(WireModel):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: _JsonSchema | None = None
-
-
-class _StreamOptions(WireModel):
-    include_usage: bool = False
-
-
-class _Body(WireModel):
-    model: str
-    messages: list[_Message] = Field(min_length=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
-    max_tokens: int | None = Field(None, ge=1)
-    n: int | None = Field(None, ge=1, le=128)
-    parallel_tool_calls: bool | None = None
-    response_format: _Format | None = None
-    stop: str | list[str] | None = None
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    temperature: float | None = Field(None, ge=0, le=2)
-    tool_choice: Literal["none", "auto", "required"] | _NamedTool | None = None
-    tools: list[_Tool] | None = None
-
-
-_BODY = TypeAdapter(_Body)
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    """A place in the request as OpenAI writes it: ``messages[0].role``."""
-    known = [part for part in loc if isinstance(part, int) or part.isidentifier()]
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in known).lstrip(".")
-
-
-def _refusal(error: ValidationError) -> WireError:
-    kind, loc, message = first_error(error)
-    param = _place(loc)
-    if kind == "missing":
-        text, code = f"Missing required parameter: '{param}'.", "missing_required_parameter"
-    elif kind.endswith("_type"):
-        text, code = f"Invalid type for '{param}': {message[:1].lower()}{message[1:]}.", "invalid_type"
-    else:
-        text, code = f"Invalid value for '{param}': {message[:1].lower()}{message[1:]}.", "invalid_value"
-    return WireError("invalid_request", text, param=param or None, code=code)
-
-
-def _decode_message(message: _Message, index: int) -> Message:
-    role = "system" if message.role == "developer" else message.role
-    calls = message.tool_calls or ()
-    if role == "tool" and message.tool_call_id is None:
-        param = f"messages[{index}].tool_call_id"
-        code = "missing_required_parameter"
-        raise WireError("invalid_request", f"Missing parameter '{param}'.", param=param, code=code)
-    return Message(
-        role=role,
-        content=text_of(message.content),
-        tool_calls=tuple(
-            ToolCall(id=c.id, name=c.function.name, arguments=c.function.arguments) for c in calls
-        ),
-        tool_call_id=message.tool_call_id if role == "tool" else None,
+    Raises:
+        WireError: it is wrong.
+    """
+    if lenient:
+        body = {name: value for name, value in body.items() if value or name not in _LIMITS}
+    try:
+        wire = _BODY.validate_python(body)
+        if not lenient:
+            _check_options(wire)
+        _check_tools(wire.messages)
+        request = _decode(wire)
+    except ValidationError as error:
+        raise refusal(error) from error
+    stream = wire.stream_options or StreamOptions()
+    return Call(
+        request=request,
+        stream=bool(wire.stream),
+        n=wire.n or 1,
+        include_usage=stream.include_usage,
+        options={
+            "functions": _asks_for_functions(wire),
+            "logprobs": (wire.top_logprobs or 0) if wire.logprobs else None,
+            "metadata": wire.metadata or {},
+            "obfuscation": stream.include_obfuscation,
+            "store": bool(wire.store),
+        },
     )
 
 
-def _decode_format(wanted: _Format | None) -> ResponseFormat | None:
+def _check_options(wire: Body) -> None:
+    if wire.stream_options is not None and not wire.stream:
+        message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        raise WireError("invalid_request", message, param="stream_options")
+    if wire.top_logprobs is not None and not wire.logprobs:
+        message = "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."
+        raise WireError("invalid_request", message, param="top_logprobs")
+
+
+def _check_tools(messages: Sequence[ChatMessage]) -> None:
+    """Hold each tool message against the calls before it, and each call against the messages after it."""
+    asked: list[str] = []
+    waiting: list[str] = []
+    for index, message in enumerate(messages):
+        if message.role == "tool":
+            _check_result(message, index, asked)
+            waiting = [call for call in waiting if call != message.tool_call_id]
+            continue
+        if waiting:
+            break
+        asked = waiting = [call.id for call in message.tool_calls or ()]
+    if waiting:
+        text = (
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+            "'tool_call_id'. The following tool_call_ids did not have response messages: "
+            f"{', '.join(waiting)}"
+        )
+        raise WireError("invalid_request", text, param="messages")
+
+
+def _check_result(message: ChatMessage, index: int, asked: list[str]) -> None:
+    if message.tool_call_id is None:
+        param, code = f"messages[{index}].tool_call_id", "missing_required_parameter"
+        raise WireError("invalid_request", f"Missing parameter '{param}'.", param=param, code=code)
+    if not asked:
+        text = (
+            "Invalid parameter: messages with role 'tool' must be a response to a preceeding message "
+            "with 'tool_calls'."  # spelt as the API does
+        )
+        raise WireError("invalid_request", text, param=f"messages.[{index}].role")
+    if message.tool_call_id not in asked:
+        what = f"'tool_call_id' of '{message.tool_call_id}' not found in 'tool_calls' of previous message."
+        param = f"messages.[{index}].tool_call_id"
+        raise WireError("invalid_request", f"Invalid parameter: {what}", param=param)
+
+
+def _decode(wire: Body) -> Request:
+    tools, choice = _decode_tools(wire)
+    return Request(
+        model=wire.model,
+        messages=tuple([_decode_message(message) for message in wire.messages]),
+        tools=tuple(tools),
+        tool_choice=choice,
+        parallel_tool_calls=wire.parallel_tool_calls is not False and not _asks_for_functions(wire),
+        response_format=_decode_format(wire.response_format),
+        max_tokens=wire.max_completion_tokens or wire.max_tokens,
+        stop=(wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ()),
+        temperature=wire.temperature,
+        thinking_tokens=EFFORTS.get(wire.reasoning_effort or "none"),
+    )
+
+
+def _decode_message(message: ChatMessage) -> Message:
+    content = text_of(message.content) or message.refusal or ""
+    if message.role == "function":
+        return Message(role="tool", content=content, tool_call_id=_call_id(message.name))
+    calls = [call.decode() for call in message.tool_calls or ()]
+    if (old := message.function_call) is not None:
+        calls.append(ToolCall(id=_call_id(old.name), name=old.name, arguments=old.arguments))
+    return Message(
+        role="system" if message.role == "developer" else message.role,
+        content=content,
+        tool_calls=tuple(calls),
+        tool_call_id=message.tool_call_id if message.role == "tool" else None,
+    )
+
+
+def _call_id(name: str | None) -> str:
+    """Of a function's call and of its result, which had no ids."""
+    return f"call_{name}"
+
+
+def _asks_for_functions(wire: Body) -> bool:
+    """Whether the request is from before there were tools."""
+    return bool(wire.functions) and not wire.tools
+
+
+def _decode_tools(wire: Body) -> tuple[list[Tool], str]:
+    """The tools that the model may call, and the choice among them."""
+    if _asks_for_functions(wire):
+        called = wire.function_call
+        tools = [function.decode() for function in wire.functions or ()]
+        return tools, called.name if isinstance(called, Named) else called or "auto"
+    tools = [tool.decode() for tool in wire.tools or ()]
+    choice = wire.tool_choice
+    if isinstance(choice, AllowedTools):
+        allowed = {tool.name for tool in choice.allowed_tools.tools}
+        return [tool for tool in tools if tool.name in allowed], choice.allowed_tools.mode
+    return tools, choice if isinstance(choice, str) else choice.name if choice else "auto"
+
+
+def _decode_format(wanted: WireFormat | None) -> ResponseFormat | None:
     if wanted is None or wanted.type == "text":
         return None
     if wanted.json_schema is None:
         return ResponseFormat()
     return ResponseFormat(name=wanted.json_schema.name, json_schema=wanted.json_schema.json_schema)
-
-
-def decode_request(body: Any) -> Call:
-    """Understand the JSON of ``POST /chat/completions``.
-
-    Raises:
-        WireError: it is wrong.
-    """
-    try:
-        wire = _BODY.validate_python(body)
-        request = _decode(wire)
-    except ValidationError as error:
-        raise _refusal(error) from error
-    return Call(
-        request=request,
-        stream=bool(wire.stream),
-        n=wire.n or 1,
-        include_usage=bool(wire.stream_options and wire.stream_options.include_usage),
-    )
-
-
-def _decode(wire: _Body) -> Request:
-    choice = wire.tool_choice
-    stop = (wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ())
-    return Request(
-        model=wire.model,
-        messages=tuple([_decode_message(m, i) for i, m in enumerate(wire.messages)]),
-        tools=tuple([_decode_tool(tool.function) for tool in wire.tools or ()]),
-        tool_choice=choice.function.name if isinstance(choice, _NamedTool) else choice or "auto",
-        parallel_tool_calls=wire.parallel_tool_calls is not False,
-        response_format=_decode_format(wire.response_format),
-        max_tokens=wire.max_completion_tokens or wire.max_tokens,
-        stop=stop,
-        temperature=wire.temperature,
-    )
-
-
-def _decode_tool(function: _FunctionTool) -> Tool:
-    parameters = function.parameters or {"type": "object"}
-    return Tool(name=function.name, description=function.description or "", parameters=parameters)
 
 
 # -- the client's side: our vocabulary to the SDK's arguments ----------------------------------------
@@ -188,16 +183,13 @@ def encode_request(request: Request) -> dict[str, Any]:
     """The arguments of ``client.chat.completions.create`` that ask `request`."""
     arguments: dict[str, Any] = {
         "model": request.model,
-        "messages": [_encode_message(message) for message in request.messages],
+        "messages": [_encode_message(message, request) for message in request.messages],
     }
     if request.tools:
-        arguments["tools"] = [
-            {"type": "function", "function": tool.model_dump(mode="json")} for tool in request.tools
-        ]
+        arguments["tools"] = [_encode_tool(tool) for tool in request.tools]
         arguments["parallel_tool_calls"] = request.parallel_tool_calls
-        named = request.tool_choice not in ("auto", "none", "required")
-        function = {"type": "function", "function": {"name": request.tool_choice}}
-        arguments["tool_choice"] = function if named else request.tool_choice
+        named = [tool for tool in request.tools if tool.name == request.tool_choice]
+        arguments["tool_choice"] = _typed(named[0], {"name": named[0].name}) if named else request.tool_choice
     if request.response_format is not None:
         wanted = request.response_format
         schema = {"name": wanted.name, "schema": dict(wanted.json_schema), "strict": True}
@@ -208,19 +200,36 @@ def encode_request(request: Request) -> dict[str, Any]:
         arguments["stop"] = list(request.stop)
     if request.temperature is not None:
         arguments["temperature"] = request.temperature
+    if (thinking := request.thinking_tokens) is not None:
+        enough = (effort for effort, tokens in EFFORTS.items() if tokens >= thinking)
+        arguments["reasoning_effort"] = next(enough, "max")
     return arguments
 
 
-def _encode_message(message: Message) -> dict[str, Any]:
-    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+def _typed(tool: Tool, value: dict[str, Any]) -> dict[str, Any]:
+    kind = "custom" if tool.free_text else "function"
+    return {"type": kind, kind: value}
+
+
+def _encode_tool(tool: Tool) -> dict[str, Any]:
+    described = {"name": tool.name, "description": tool.description}
+    return _typed(tool, described if tool.free_text else {**described, "parameters": tool.parameters})
+
+
+def _encode_message(message: Message, request: Request) -> dict[str, Any]:
+    texts = [*(document.text for document in message.documents), message.content]
+    parts = [{"type": "text", "text": text} for text in texts if text]
+    wire: dict[str, Any] = {"role": message.role, "content": parts if len(parts) > 1 else message.content}
     if message.tool_calls:
-        wire["tool_calls"] = [encode_call(call) for call in message.tool_calls]
+        wire["tool_calls"] = [encode_call(call, request) for call in message.tool_calls]
     if message.tool_call_id is not None:
         wire["tool_call_id"] = message.tool_call_id
     return wire
 
 
-def encode_call(call: ToolCall) -> dict[str, object]:
-    """A tool call, as it stands in a request and in an answer."""
+def encode_call(call: ToolCall, request: Request) -> dict[str, object]:
+    """A tool call, as it stands in a request and in an answer; `request` knows its tool."""
+    if any(tool.free_text for tool in request.tools if tool.name == call.name):
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
     function = {"name": call.name, "arguments": call.arguments}
     return {"id": call.id, "type": "function", "function": function}
