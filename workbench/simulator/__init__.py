@@ -60,10 +60,14 @@ class Simulator:
             an answer, or a sequence of answers. Without one they answer from the prompt.
         keys: the API keys that are accepted; by default any key is. A mapping gives each key its scopes
             (None: it may do everything).
+        key_limits: rate limits of single keys, for every model, instead of each model's own.
+        budget: dollars that each key may spend; then it is refused for good.
         edge_latency: seconds that every answer takes besides the model's own time.
         max_body_bytes: a larger request is refused with status 413.
         lenient: answer for models and stored objects that it has never heard of, as a mock server would,
             instead of a 404.
+        float_embeddings: answer by numbers where embeddings are asked for in base64, as the SDK does by
+            itself.
 
     Raises:
         ConfigurationError: an argument is wrong.
@@ -79,9 +83,12 @@ class Simulator:
         faults: Faults | None = None,
         script: Script | None = None,
         keys: Iterable[str] | Mapping[str, Iterable[str] | None] | None = None,
+        key_limits: Mapping[str, RateLimits] | None = None,
+        budget: float | None = None,
         edge_latency: float = 0.02,
         max_body_bytes: int = 32_000_000,
         lenient: bool = False,
+        float_embeddings: bool = False,
     ) -> None:
         if edge_latency <= 0:
             message = f"edge_latency must be positive (no answer takes no time), got {edge_latency!r}"
@@ -90,6 +97,12 @@ class Simulator:
             if not isinstance(value, kind | None):
                 wanted = f"{name}={kind.__name__}(...)"
                 raise ConfigurationError(f"{name} must be given as {wanted}, got {value!r}")
+        if budget is not None and not budget > 0:
+            raise ConfigurationError(f"budget must be a positive number of dollars, got {budget!r}")
+        for key_limit in (key_limits or {}).values():
+            if not isinstance(key_limit, RateLimits):
+                wanted = 'key_limits={"a key": RateLimits(...)}'
+                raise ConfigurationError(f"key_limits must be given as {wanted}, got {key_limit!r}")
         if isinstance(keys, str):
             raise ConfigurationError("keys must be a collection of keys: put the one in a list")
         models = tuple(models)
@@ -109,9 +122,12 @@ class Simulator:
             faults=faults or Faults(),
             script=script,
             keys=None if keys is None else _scopes(keys),
+            key_limits=key_limits,
+            budget=budget,
             edge_latency=edge_latency,
             max_body_bytes=max_body_bytes,
             lenient=lenient,
+            float_embeddings=float_embeddings,
         )
         self._line = Line(self._engine)
 

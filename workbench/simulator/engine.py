@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,10 +24,10 @@ from workbench.messages import Completion, Usage
 from workbench.simulator import anthropic_api, openai_api
 from workbench.simulator.accounts import Account, Accounts
 from workbench.simulator.answers import Script, Writer
-from workbench.simulator.caching import PromptCache
-from workbench.simulator.exchange import Breakage, Exchange, Schedule
+from workbench.simulator.exchange import Breakage, Exchange, Part, Schedule
 from workbench.simulator.log import RequestLog
 from workbench.simulator.models import Faults, Gaps, ModelProfile, RateLimits
+from workbench.simulator.prompt_cache import PromptCache
 from workbench.simulator.reception import (
     HttpRequest,
     Keys,
@@ -43,7 +43,7 @@ from workbench.simulator.store import Shelf
 from workbench.simulator.streaming import StreamFaults, chunks
 from workbench.tokens import count
 from workbench.wire.anthropic import AnthropicDialect
-from workbench.wire.dialect import Call, Dialect, ErrorKind, Format, WireError, compact
+from workbench.wire.dialect import Call, Dialect, ErrorKind, Format, WireError, compact, milliseconds
 from workbench.wire.openai import OpenAIDialect
 
 __all__ = ["Engine", "Work"]
@@ -84,6 +84,7 @@ class Engine:
         key_limits: of single keys, in place of each model's own.
         budget: dollars that each key may spend.
         lenient: answers for what it has never heard of (models, stored objects) as if it had.
+        float_embeddings: answers by numbers where embeddings are asked for in base64.
     """
 
     def __init__(
@@ -99,14 +100,17 @@ class Engine:
         key_limits: Mapping[str, RateLimits] | None = None,
         budget: float | None = None,
         lenient: bool = False,
+        float_embeddings: bool = False,
     ) -> None:
         self.seed, self.faults, self.keys, self.lenient = seed, faults, keys, lenient
+        self.float_embeddings = float_embeddings
         self.edge_latency, self.max_body_bytes = edge_latency, max_body_bytes
         self.models: dict[tuple[str, str], ModelProfile] = {(m.provider, m.name): m for m in models}
         self._writer = Writer(script)
         self._slots: dict[tuple[str, str], Slots[Place]] = {}
+        self._withdrawn: set[tuple[str, str]] = set()
         self._accounts = Accounts(key_limits or {}, budget)
-        self._caches: defaultdict[tuple[str, str, str], PromptCache] = defaultdict(PromptCache)
+        self._caches: dict[tuple[str, str, str], PromptCache] = {}
         self._shelves: defaultdict[tuple[str, str, str], Shelf] = defaultdict(Shelf)
         self._seen: Counter[str] = Counter()
         self._exchanges: list[Exchange] = []
@@ -130,6 +134,7 @@ class Engine:
         exchange.start, exchange.end = now, now + self.edge_latency
         exchange.headers = {
             dialect.request_id_header: exchange.request_id,
+            **dialect.headers,
             "content-type": "application/json",
         }
         self._exchanges.append(exchange)
@@ -144,6 +149,8 @@ class Engine:
         except _Broken as broken:
             exchange.outcome, exchange.error = "broken", broken.breakage.name.lower()
             exchange.deliver(self.edge_latency, broken.breakage)
+        if dialect.timing_header is not None:
+            exchange.headers[dialect.timing_header] = str(milliseconds(exchange.head_offset))
         return exchange
 
     def _let_in(
@@ -183,10 +190,13 @@ class Engine:
 
     # -- what endpoints use -----------------------------------------------------------------------------
 
-    def reply(self, visit: Visit, body: dict[str, Any] | bytes, status: int = 200) -> None:
-        """Answer at once, from what is known."""
+    def reply(
+        self, visit: Visit, body: dict[str, Any] | bytes, status: int = 200, *, after: float | None = None
+    ) -> None:
+        """Answer at once, from what is known, or `after` seconds of service."""
         visit.exchange.status = status
-        visit.exchange.deliver(self.edge_latency, body if isinstance(body, bytes) else compact(body).encode())
+        data = body if isinstance(body, bytes) else compact(body).encode()
+        visit.exchange.deliver(self.edge_latency if after is None else after, data)
 
     def generate(self, visit: Visit, form: Format) -> Work:
         """Ask the model that the request names, in the words of `form`, and send what it says."""
@@ -205,16 +215,34 @@ class Engine:
             self._slots[identity] = Slots(model.slots)
         return self._slots[identity]
 
-    def profile(self, provider: str, name: str) -> ModelProfile:
+    def offered(self, provider: str) -> list[ModelProfile]:
+        """The provider's models."""
+        return [model for model in self.models.values() if model.provider == provider]
+
+    def withdraw(self, provider: str, name: str) -> None:
+        """Offer the model of that name no more."""
+        if self.models.pop((provider, name), None) is not None:
+            self._withdrawn.add((provider, name))
+
+    def profile(self, provider: str, name: str, *, embeds: bool | None = None) -> ModelProfile:
         """The model of that name.
 
+        Args:
+            provider: whose it is.
+            name: of the model.
+            embeds: it must, or must not, be one that makes embeddings; None: either will do.
+
         Raises:
-            WireError: there is none.
+            WireError: there is none, or it is of the other kind.
         """
+        known = [m for m in self.offered(provider) if embeds in (None, m.dimensions is not None)]
         if (model := self.models.get((provider, name))) is not None:
+            if model not in known:
+                does = "makes" if embeds is False else "makes no"
+                message = f"The model '{name}' {does} embeddings and is not supported by this endpoint."
+                raise WireError("not_found", message, param="model", code="model_not_found")
             return model
-        known = [model for model in self.models.values() if model.provider == provider]
-        if self.lenient:
+        if self.lenient and (provider, name) not in self._withdrawn:
             return known[0].model_copy(update={"name": name})
         message = f"The model '{name}' does not exist; the simulator offers: "
         message += f"{', '.join(model.name for model in known)}."
@@ -228,11 +256,12 @@ class Engine:
         exchange.stream = call.stream
         messages = call.request.messages
         exchange.input_tokens = count(call.request.text) + _MESSAGE_TOKENS * len(messages)
-        model = self.profile(dialect.name, call.request.model)
+        model = self.profile(dialect.name, call.request.model, embeds=False)
         check_size(model, call.request, exchange.input_tokens)
         exchange.model = model
-        cache, prefixes = self._caches[model.provider, visit.key, model.name], form.prefixes(call)
-        exchange.cached_tokens = cache.read(prefixes, now)
+        identity = (model.provider, visit.key, model.name)
+        cache = self._caches.setdefault(identity, PromptCache(model.cache_minimum_tokens))
+        exchange.cached_tokens = min(cache.find(call.prefixes, now), exchange.input_tokens)
         noise, words = self.noise(digest), random.Random(f"{self.seed}/{digest}")
         natural = min(max(1, round(model.answer_tokens.draw(words))), model.max_output_tokens)
         estimate = call.request.max_tokens or natural
@@ -241,16 +270,17 @@ class Engine:
         reserved = estimate * call.n
         account = self.charge(visit, model, reserved)
         self.fail(noise)
-        prompt = Usage(input_tokens=exchange.input_tokens, cached_tokens=exchange.cached_tokens)
-        if prefixes and dialect.caches_on_demand:
-            written = prefixes[-1].tokens - exchange.cached_tokens
-            prompt += Usage(cache_write_tokens=written)
+        kept = min(cache.keep(call.prefixes, now, exchange), exchange.input_tokens)
+        prompt = Usage(
+            input_tokens=exchange.input_tokens,
+            cached_tokens=exchange.cached_tokens,
+            cache_write_tokens=max(0, kept - exchange.cached_tokens) if dialect.caches_on_demand else 0,
+        )
         completions = self._write(visit, form, call, natural, words, noise, prompt)
         exchange.output_tokens = tuple([completion.usage.output_tokens for completion in completions])
         account.settle(reserved, sum(exchange.output_tokens), now)
         schedule, faults = self._schedule(exchange, call, model, noise)
         self.admit(visit, model, account, schedule, prompt + Usage(output_tokens=sum(exchange.output_tokens)))
-        cache.write(prefixes, exchange, now)
         return Work(form, call, completions, schedule, faults, int(visit.date.timestamp()))
 
     def admit(
@@ -348,8 +378,11 @@ class Engine:
         encoder = work.form.stream(work.call, work.created, exchange.input_tokens)
         offsets = schedule.offsets()
         # It may break off before its end.
-        parts = zip(offsets, chunks(work.completions, encoder), strict=False)
-        exchange.parts = faults.spoil(parts) if faults else parts
+        made = chunks(work.completions, encoder)
+        whole = zip(offsets, made, strict=False)
+        parts: Iterable[Part] = faults.spoil(whole) if faults else whole
+        silent = b"" in made  # a client's patience ends with nothing sent, thoughts or none
+        exchange.parts = ((at, part) for at, part in parts if part) if silent else parts
         if faults.first < math.inf:
             exchange.outcome, exchange.error = "broken", faults.name
             exchange.spoilt_offset = offsets[int(faults.first)]

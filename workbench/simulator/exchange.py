@@ -76,7 +76,7 @@ class Exchange(Place):
     outcome: Outcome = "ok"
     error: str | None = None
     input_tokens: int = 0
-    cached_tokens: int = 0  # of the input, those that need not be read again
+    cached_tokens: int = 0  # of the input, those that are not read again
     output_tokens: tuple[int, ...] = ()  # of each choice
     schedule: Schedule | None = None
     cancelled_at: float | None = None
@@ -92,6 +92,11 @@ class Exchange(Place):
         """Whether the client went before the answer was complete, or had gone wrong."""
         return self.cancelled_at is not None and self.cancelled_at < self.start + self.spoilt_offset - _SLACK
 
+    def has_begun(self, now: float) -> bool:
+        """Whether by `now` the model has begun to answer a client that was still there."""
+        first = math.inf if self.schedule is None else self.start + self.schedule.first - _SLACK
+        return now >= first and (self.cancelled_at is None or self.cancelled_at >= first)
+
     def complete(self, now: float) -> bool:
         """Whether at `now` the answer has come to its end, as it should."""
         return self.outcome == "ok" and self.cancelled_at is None and now >= self.end - _SLACK
@@ -99,17 +104,6 @@ class Exchange(Place):
     def under_way(self, now: float) -> bool:
         """Whether at `now` the answer is still to be completed, and its client still there."""
         return self.cancelled_at is None and now < self.end - _SLACK
-
-    def has_read(self, now: float) -> bool:
-        """Whether at `now` its prompt has been processed."""
-        if self.schedule is None:
-            return False
-        read_at = self.start + self.schedule.first
-        return read_at <= now + _SLACK and (self.cancelled_at is None or read_at <= self.cancelled_at)
-
-    def will_never_read(self) -> bool:
-        """Whether its client has gone before the prompt was processed."""
-        return self.cancelled_at is not None and not self.has_read(self.cancelled_at)
 
     def deliver(self, offset: float, part: bytes | Breakage) -> None:
         """Answer by a single part, which is due with its head."""

@@ -102,6 +102,7 @@ class ModelProfile(_Config):
         answer_tokens: length of an answer where the request sets no limit; of a scripted answer, its text.
         context_window: tokens of prompt and answer together.
         max_output_tokens: what `max_tokens` may be at most.
+        cache_minimum_tokens: length from which on the beginning of a prompt is kept in its cache.
         limits: what one key may ask for.
         input_price: dollars for a million input tokens; a tenth of it for those that come from a cache.
         output_price: dollars for a million output tokens.
@@ -118,6 +119,7 @@ class ModelProfile(_Config):
     answer_tokens: Latency = Latency(mean=90, cv=0.6)
     context_window: int = Field(default=128_000, ge=1)
     max_output_tokens: int = Field(default=16_384, ge=1)
+    cache_minimum_tokens: int = Field(default=1024, ge=1)
     limits: RateLimits = RateLimits()
     input_price: float = Field(default=1.0, ge=0)
     output_price: float = Field(default=4.0, ge=0)

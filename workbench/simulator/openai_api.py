@@ -1,20 +1,11 @@
-"""OpenAI's endpoints: what each does for a request."""
+"""OpenAI's endpoints, each of which stands in the module of its resource."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from workbench.simulator.reception import Route, Visit
-from workbench.wire.openai import CHAT
-
-if TYPE_CHECKING:
-    from workbench.simulator.engine import Engine
+from workbench.simulator import openai_chat as chat
+from workbench.simulator import openai_embeddings as embeddings
+from workbench.simulator import openai_models as models
 
 __all__ = ["ROUTES"]
 
-
-def _create_chat(engine: Engine, visit: Visit) -> None:
-    engine.generate(visit, CHAT)
-
-
-ROUTES = (Route("POST", "/v1/chat/completions", "model.request", _create_chat),)
+ROUTES = (*chat.ROUTES, *embeddings.ROUTES, *models.ROUTES)

@@ -41,7 +41,8 @@ def _no_constant(name: str) -> Any:
 
 _PARSE = json.JSONDecoder(parse_constant=_no_constant).decode
 _CANONICAL = json.JSONEncoder(sort_keys=True).encode
-_HOW_IT_IS_SENT = ("stream", "stream_options")  # they do not change what the answer says
+# They do not change what the answer says.
+_HOW_IT_IS_SENT = ("stream", "stream_options", "store", "metadata", "logprobs", "top_logprobs")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from workbench.wire.dialect import Encoder
 __all__ = ["StreamFaults", "chunks"]
 
 _KEPT = 30  # bytes of a malformed event
+_NO_JSON = b"event: message\ndata: {\n\n"  # where a token says nothing
 
 
 def chunks(completions: Sequence[Completion], encoder: Encoder) -> list[bytes]:
@@ -71,8 +72,8 @@ class StreamFaults:
                 yield offset, Breakage.DISCONNECTED
                 return
             if token == self.malformed_at:
-                start = chunk.index(b"data: ")
-                chunk = chunk[: start + _KEPT] + b"\n\n"  # an event that is no JSON
+                start = chunk.find(b"data: ")
+                chunk = chunk[: start + _KEPT] + b"\n\n" if start >= 0 else _NO_JSON
             chunk, rest = _cut(rest + chunk) if self.split_characters else (chunk, b"")
             yield offset, chunk
         if rest:

@@ -6,7 +6,7 @@ Wire format: the Claude API reference, "Authentication", "Rate limits" and "Erro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from workbench.wire.anthropic_answer import StreamEncoder, encode_completions
@@ -45,6 +45,8 @@ class AnthropicDialect:
 
     name = "anthropic"
     request_id_header = "request-id"
+    timing_header: str | None = None
+    headers: Mapping[str, str] = {}
     caches_on_demand = True
     spent_message = (
         "Your credit balance is too low to access the Anthropic API. "

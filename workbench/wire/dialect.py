@@ -70,10 +70,31 @@ class WireError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """A prompt up to a place at which a provider's cache may take it up again.
+
+    Args:
+        digest: of all that stands before the place.
+        tokens: that stand before it.
+        keep_seconds: how long it is to be kept after each use; 0: it is only looked for.
+    """
+
+    digest: str
+    tokens: int
+    keep_seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A decoded HTTP request: what is asked of the model, and how the answer is to be sent.
 
-    `options` are the endpoint's own: what its encoders or its handlers need to know besides.
+    Args:
+        request: what is asked.
+        stream: whether the answer comes bit by bit.
+        n: how many answers.
+        include_usage: whether a stream tells the usage.
+        options: the endpoint's own: what its encoders or its handlers need to know besides.
+        prefixes: where a cache may cut the prompt, the shortest first.
     """
 
     request: Request
@@ -81,21 +102,7 @@ class Call:
     n: int = 1
     include_usage: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Prefix:
-    """The beginning of a prompt that a provider keeps in its cache.
-
-    Args:
-        digest: equal for equal beginnings.
-        tokens: that it has.
-        seconds: for which it is kept after its last use.
-    """
-
-    digest: str
-    tokens: int
-    seconds: float
+    prefixes: Sequence[Prefix] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +165,6 @@ class Format:
         decode: understands a request's JSON; a WireError says what is wrong with it.
         encode: the whole answer as JSON, from the call, a completion for each choice, and the date.
         stream: an encoder of the answer as a stream, from the call, the date, and the prompt's tokens.
-        prefixes: what the provider keeps of a call's prompt in its cache, from short to long.
     """
 
     id_prefix: str
@@ -166,16 +172,27 @@ class Format:
     decode: Callable[[Any], Call]
     encode: Callable[[Call, Sequence[Completion], int], dict[str, object]]
     stream: Callable[[Call, int, int], Encoder]
-    prefixes: Callable[[Call], Sequence[Prefix]] = lambda call: ()
 
 
 class Dialect(Protocol):
-    """What all of a provider's endpoints have in common; ``wire.openai`` and ``wire.anthropic`` are two."""
+    """What all of a provider's endpoints have in common; ``wire.openai`` and ``wire.anthropic`` are two.
+
+    Args:
+        name: of the provider.
+        request_id_header: in which it sends a request's id.
+        timing_header: in which it says how long an answer took it, in milliseconds; None: it does not.
+        headers: that every response has.
+        spent_message: what it says to a key whose money is used up.
+        caches_on_demand: what a cache keeps is asked for and costs more, and no rate limit counts what is
+            read from it; else the provider caches by itself.
+    """
 
     name: str
     request_id_header: str
-    spent_message: str  # what is said to a key whose money is used up
-    caches_on_demand: bool  # then what is written costs more, and no rate limit counts what is read
+    timing_header: str | None
+    headers: Mapping[str, str]
+    spent_message: str
+    caches_on_demand: bool
 
     def api_key(self, headers: Callable[[str], str | None]) -> str | None:
         """The key among a request's headers."""

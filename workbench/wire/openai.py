@@ -6,8 +6,10 @@ Wire format: the OpenAI API reference, "Authentication", "Rate limits" and "Erro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from workbench.wire.dialect import (
     ErrorKind,
@@ -21,9 +23,11 @@ from workbench.wire.dialect import (
 from workbench.wire.openai_answer import StreamEncoder, encode_completions
 from workbench.wire.openai_request import decode_request
 
-__all__ = ["CHAT", "OpenAIDialect"]
+__all__ = ["CHAT", "LENIENT_CHAT", "ORGANIZATION", "OpenAIDialect"]
 
+ORGANIZATION = "org-simulated"
 CHAT = Format("chatcmpl-", "call_", decode_request, encode_completions, StreamEncoder)
+LENIENT_CHAT = replace(CHAT, decode=partial(decode_request, lenient=True))
 
 _ERRORS: dict[ErrorKind, tuple[int, str, str | None]] = {
     "invalid_request": (400, "invalid_request_error", None),
@@ -37,7 +41,6 @@ _ERRORS: dict[ErrorKind, tuple[int, str, str | None]] = {
     "overloaded": (503, "server_error", None),
 }
 
-_ORGANIZATION = "org-simulated"
 _LIMITS = {
     "requests": "requests per min (RPM)",
     "tokens": "tokens per min (TPM)",
@@ -63,6 +66,8 @@ class OpenAIDialect:
 
     name = "openai"
     request_id_header = "x-request-id"
+    timing_header: str | None = "openai-processing-ms"
+    headers: Mapping[str, str] = {"openai-version": "2020-10-01", "openai-organization": ORGANIZATION}
     caches_on_demand = False
     spent_message = (
         "You exceeded your current quota, please check your plan and billing details. For more information "
@@ -95,7 +100,7 @@ class OpenAIDialect:
     def limit_message(self, excess: Excess) -> str:
         """The limit, what is used of it, and the wait; the one on concurrent requests names no wait."""
         limit, wait = excess.limit, excess.wait_seconds
-        where = f"{excess.model} in organization {_ORGANIZATION} on {_LIMITS[limit.name]}"
+        where = f"{excess.model} in organization {ORGANIZATION} on {_LIMITS[limit.name]}"
         used = f"Used {limit.limit - limit.remaining:.0f}, Requested {excess.cost:.0f}."
         what, hint = f"Rate limit reached for {where}: Limit {limit.limit:.0f}, {used}", ""
         if excess.hopeless:

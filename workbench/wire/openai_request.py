@@ -21,6 +21,7 @@ from workbench.wire.openai_body import (
     WireFormat,
     refusal,
 )
+from workbench.wire.openai_cache import find_prefixes
 
 __all__ = ["EFFORTS", "decode_request", "encode_call", "encode_request"]
 
@@ -64,6 +65,7 @@ def decode_request(body: Any, *, lenient: bool = False) -> Call:
             "obfuscation": stream.include_obfuscation,
             "store": bool(wire.store),
         },
+        prefixes=find_prefixes(request),
     )
 
 
