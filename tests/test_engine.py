@@ -138,7 +138,7 @@ def test_what_no_answer_could_repeat_is_refused(value: str) -> None:
         pytest.param({"raw": b"{"}, 400, id="no JSON"),
         pytest.param({"raw": b"[" * 9_000}, 400, id="too deep"),
         pytest.param({"raw": b" " * 10_001}, 413, id="too large"),
-        pytest.param({"method": "GET"}, 405, id="method"),
+        pytest.param({"method": "PUT"}, 405, id="method"),
         pytest.param({"path": "/v1/nothing"}, 404, id="path"),
         pytest.param({"headers": {}}, 401, id="no key"),
         pytest.param({"model": "x"}, 404, id="no such model"),

@@ -18,7 +18,7 @@ from workbench.messages import Completion, Message, Request, ResponseFormat, Too
 from workbench.wire.dialect import Call, LimitState, WireError, compact
 from workbench.wire.openai import CHAT, OpenAIDialect
 from workbench.wire.openai_answer import StreamDecoder, decode_completion
-from workbench.wire.openai_request import encode_request
+from workbench.wire.openai_request import EFFORTS, encode_request
 
 DIALECT = OpenAIDialect()
 CALL = Call(request=Request(model="m", messages="?"))  # type: ignore[arg-type]
@@ -29,51 +29,52 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
-USAGES = st.builds(Usage, input_tokens=st.integers(0, 9999), output_tokens=st.integers(0, 9999))
+TOKENS = st.integers(0, 9999)
+USAGES = st.builds(
+    Usage, input_tokens=TOKENS, output_tokens=TOKENS, cached_tokens=TOKENS, thinking_tokens=TOKENS
+)
 CALLS = st.builds(ToolCall, id=st.text(min_size=1, max_size=9), name=NAMES, arguments=TEXTS)
 
 
 @st.composite
 def completions(draw: st.DrawFn) -> Completion:
     """Answers that OpenAI's protocol can say: text or calls, and a reason that goes with them."""
-    calls = tuple(draw(st.lists(CALLS, max_size=3)))
-    reasons = ["tool_calls", "length"] if calls else ["stop", "length"]
+    calls, text = tuple(draw(st.lists(CALLS, max_size=3))), draw(TEXTS)
+    reasons = ["tool_calls", "length"] if calls else ["stop", "length", *(["refusal"] if text else [])]
     return Completion(
         id=draw(st.text(min_size=1)),
         model=draw(st.text(min_size=1)),
-        text=draw(TEXTS),
+        text=text,
         tool_calls=calls,
         stop_reason=draw(st.sampled_from(reasons)),
         usage=draw(USAGES),
     )
 
 
-MESSAGES = (
-    st.builds(Message, role=st.sampled_from(["system", "user", "assistant"]), content=TEXTS)
-    | st.builds(Message, role=st.just("tool"), content=TEXTS, tool_call_id=st.text(min_size=1))
-    | st.builds(
-        Message,
-        role=st.just("assistant"),
-        content=TEXTS,
-        tool_calls=st.lists(CALLS, min_size=1, max_size=2).map(tuple),
-    )
-)
+@st.composite
+def turns(draw: st.DrawFn) -> list[Message]:
+    """A message, or an assistant's calls with the result of each."""
+    role = draw(st.sampled_from(["system", "user", "assistant"]))
+    calls = draw(st.lists(CALLS, max_size=2, unique_by=lambda call: call.id)) if role == "assistant" else []
+    results = [Message(role="tool", content=draw(TEXTS), tool_call_id=call.id) for call in calls]
+    return [Message(role=role, content=draw(TEXTS), tool_calls=tuple(calls)), *results]
 
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     """Any request of ours."""
     schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}}
+    takes: list[dict[str, Any]] = [{"parameters": schema}, {}, {"free_text": True}]
     tools = [
-        Tool(
-            name=name, description=draw(TEXTS), parameters=draw(st.sampled_from([schema, {"type": "object"}]))
-        )
+        Tool(name=name, description=draw(TEXTS), **draw(st.sampled_from(takes)))
         for name in draw(st.lists(NAMES, unique=True, max_size=3))
     ]
     choices = ["auto", "none", "required", *(tool.name for tool in tools)] if tools else ["auto"]
     return Request(
         model=draw(st.text()),
-        messages=tuple(draw(st.lists(MESSAGES, min_size=1, max_size=4))),
+        messages=tuple(
+            message for turn in draw(st.lists(turns(), min_size=1, max_size=4)) for message in turn
+        ),
         tools=tuple(tools),
         tool_choice=draw(st.sampled_from(choices)),
         parallel_tool_calls=draw(st.booleans()) if tools else True,
@@ -81,6 +82,7 @@ def requests(draw: st.DrawFn) -> Request:
         max_tokens=draw(st.none() | st.integers(1, 999)),
         stop=tuple(draw(st.lists(TEXTS, max_size=3))),
         temperature=draw(st.none() | st.floats(0, 2)),
+        thinking_tokens=draw(st.none() | st.sampled_from(sorted(EFFORTS.values()))),
     )
 
 

@@ -5,7 +5,7 @@
     │   ├── InvalidRequestError       400, 413, 422: the caller's fault
     │   ├── AuthenticationError       401, 403: the key is missing, wrong, or not allowed to
     │   ├── NotFoundError             404: no such model
-    │   ├── QuotaExceededError        429, but no waiting helps: the account is out of money
+    │   ├── QuotaExceededError        402, or 400 and 429 that say so: the account is out of money
     │   ├── RateLimitError            429: too fast                               retryable
     │   ├── ServerError               5xx                                         retryable
     │   │   └── OverloadedError       503, 529                                    retryable
@@ -144,6 +144,7 @@ class StreamInterruptedError(ProviderError):
 
 _BY_STATUS: dict[int, type[ProviderError]] = {
     401: AuthenticationError,
+    402: QuotaExceededError,
     403: AuthenticationError,
     404: NotFoundError,
     408: ProviderTimeoutError,

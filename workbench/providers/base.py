@@ -55,15 +55,18 @@ class Decoder(Protocol):
         """What the end of the stream says: nothing, unless the answer is whole."""
 
 
+_SPENT = "credit balance is too low"  # all that tells Anthropic's answer from one to a bad request
+
+
 def from_status(error: Any, provider: str) -> ProviderError:
     """Our error for an SDK's ``APIStatusError``."""
     body = error.body if isinstance(error.body, dict) else {}
     detail = body.get("error", body)
     detail = detail if isinstance(detail, dict) else {}
     kind = error_for_status(error.status_code)
-    if "insufficient_quota" in (detail.get("code"), detail.get("type")):
-        kind = QuotaExceededError
     message = str(detail.get("message") or error.message)
+    if "insufficient_quota" in (detail.get("code"), detail.get("type")) or _SPENT in message:
+        kind = QuotaExceededError
     headers = error.response.headers
     return kind(
         message,
