@@ -280,7 +280,7 @@ def test_a_rate_of_faults_is_a_probability(name: str, status: int | None, share:
 # -- limits --------------------------------------------------------------------------------------------
 
 
-def limited(**limits: float) -> Engine:
+def limited(**limits: Any) -> Engine:
     """An engine whose models have these limits a minute."""
     return engine(models=[m.model_copy(update={"limits": RateLimits(**limits)}) for m in MODELS])
 

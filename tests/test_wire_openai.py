@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from workbench.events import Accumulator, Event, split
-from workbench.messages import Completion, Message, Request, ResponseFormat, Tool, ToolCall, Usage
+from workbench.messages import Completion, Message, Request, ResponseFormat, Role, Tool, ToolCall, Usage
 from workbench.wire.dialect import Call, LimitState, WireError, compact
 from workbench.wire.openai import CHAT, OpenAIDialect
 from workbench.wire.openai_answer import StreamDecoder, decode_completion
@@ -54,7 +54,8 @@ def completions(draw: st.DrawFn) -> Completion:
 @st.composite
 def turns(draw: st.DrawFn) -> list[Message]:
     """A message, or an assistant's calls with the result of each."""
-    role = draw(st.sampled_from(["system", "user", "assistant"]))
+    roles: list[Role] = ["system", "user", "assistant"]
+    role = draw(st.sampled_from(roles))
     calls = draw(st.lists(CALLS, max_size=2, unique_by=lambda call: call.id)) if role == "assistant" else []
     results = [Message(role="tool", content=draw(TEXTS), tool_call_id=call.id) for call in calls]
     return [Message(role=role, content=draw(TEXTS), tool_calls=tuple(calls)), *results]

@@ -169,8 +169,9 @@ class Writer:
             reply, size = (scripted, None) if scripted is not None else _compose(request, rng, length)
             calls = [_with_id(c, call_prefix, rng) for c in reply.tool_calls]
             thinking = reply.thinking or _think(request, rng, length, quiet=scripted is not None)
-            text, kept, used, reason, stop = _limit(request, reply.text, calls, size, count(thinking))
-            thought = count(thinking)
+            thoughts = pieces(thinking)[: request.max_tokens]
+            thinking, thought = "".join(thoughts), len(thoughts)
+            text, kept, used, reason, stop = _limit(request, reply.text, calls, size, thought)
             choices.append(
                 Completion(
                     id=id,

@@ -5,6 +5,8 @@ Wire format: the OpenAI API reference, "Chat".  What changes nothing in a simula
 
 from __future__ import annotations
 
+from collections.abc import Container
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
@@ -202,16 +204,26 @@ class Body(WireModel):
     top_logprobs: int | None = Field(None, ge=0, le=20)
 
 
-def _place(loc: tuple[int | str, ...]) -> str:
-    """A place in the request as OpenAI writes it: ``messages[0].role``."""
-    known = [part for part in loc if isinstance(part, int) or part.isidentifier()]
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in known).lstrip(".")
+def _place(loc: tuple[int | str, ...], tags: Container[str]) -> str:
+    """A place in the request as OpenAI writes it, ``messages[0].role``: without the branches of unions."""
+    place = ""
+    for before, part in pairwise((None, *loc)):
+        if isinstance(part, int):
+            place += f"[{part}]"
+        elif part is not None and part.isidentifier() and part != "str" and part[0].islower():
+            place += "" if isinstance(before, int) and part in tags else f".{part}"
+    return place.lstrip(".")
 
 
-def refusal(error: ValidationError) -> WireError:
-    """OpenAI's words for what is wrong with a body."""
+def refusal(error: ValidationError, tags: Container[str] = ()) -> WireError:
+    """What OpenAI says of a request that is not as it should be.
+
+    Args:
+        error: what is wrong with it.
+        tags: the types by which its lists tell their elements apart.
+    """
     kind, loc, message = first_error(error)
-    param = _place(loc)
+    param = _place(loc, tags)
     if kind == "missing":
         text, code = f"Missing required parameter: '{param}'.", "missing_required_parameter"
     elif kind.endswith("_type"):
