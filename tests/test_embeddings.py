@@ -220,7 +220,7 @@ def test_the_same_text_has_the_same_bytes_in_any_process() -> None:
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     here = hashlib.sha256(embed("naïve 日本 text", LARGE, 3072).tobytes()).hexdigest()
     assert there.stdout.strip() == here
-    assert here.startswith("75b6d771")  # on any machine
+    assert here.startswith("6797056e")  # on any machine
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 256, 1536])

@@ -30,7 +30,7 @@ _SPREAD = 8  # dimensions of a feature
 _WEIGHT = 480  # of a word, of its beginning, and of all its groups of letters together
 _FAINT = 12  # by which that of a word that says little is divided
 _BEGINNING = 5  # letters
-_LOUDNESS = 2  # of the features, above what makes each text differ from any other
+_LOUDNESS = 20  # of the features, above what makes each text differ from any other
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # Thai, Lao, Japanese, Chinese, Korean
 _RUN = re.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|(?P<word>[^\W\d_{_UNSPACED}]+|\d+)|(?P<sign>[^\w\s])")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
