@@ -261,7 +261,9 @@ class StreamDecoder:
         self._usage = Usage()
 
     def decode(self, chunk: Any) -> Iterator[Event]:
-        """The events of one chunk; a chunk may have no choices at all."""
+        """The events of one chunk; it may have no choices, and what is no chunk has none to speak of."""
+        if chunk.choices is None:
+            return
         if not self._started:
             self._started = True
             yield Started(id=chunk.id, model=chunk.model)
