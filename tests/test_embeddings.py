@@ -173,6 +173,12 @@ def test_any_language_is_understood(text: str, near: str, far: str) -> None:
     assert one @ paraphrase > 2 * abs(one @ other)
 
 
+def test_what_comes_often_does_not_drown_the_rest() -> None:
+    """A word that comes sixteen times does not count sixteen times."""
+    often, rare = vectors(["jitter " * 16 + "breaker", "breaker"])
+    assert 0.15 < often @ rare < 0.5
+
+
 @given(st.text(max_size=30), st.sampled_from(sorted(SIZES)), st.none() | st.integers(1, 1536))
 def test_any_text_has_a_vector_of_length_one(text: str, model: str, kept: int | None) -> None:
     """No text cancels itself out, however few dimensions are kept, and no two are the same."""
