@@ -419,6 +419,10 @@ def test_a_custom_tool_takes_free_text() -> None:
     assert call.type == "custom"
     assert call.custom.name == "run_sql"
     assert call.custom.input
+    named: Any = {"type": "custom", "custom": {"name": "run_sql"}}
+    (forced,) = chat(Simulator(), tools=SQL, tool_choice=named).choices
+    assert forced.message.tool_calls
+    assert forced.finish_reason == "stop"
     talk = [*ASK, choice.message.to_dict(), tool(call.id)]
     assert "sunny" in (chat(Simulator(), messages=talk, tools=SQL).choices[0].message.content or "")
 

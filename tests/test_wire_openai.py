@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from workbench.events import Accumulator, Event, split
-from workbench.messages import Completion, Message, Request, ResponseFormat, Role, Tool, ToolCall, Usage
+from workbench.messages import (
+    Completion,
+    Document,
+    Message,
+    Request,
+    ResponseFormat,
+    Role,
+    Tool,
+    ToolCall,
+    Usage,
+)
 from workbench.wire.dialect import Call, LimitState, WireError, compact
 from workbench.wire.openai import CHAT, OpenAIDialect
 from workbench.wire.openai_answer import StreamDecoder, decode_completion
@@ -235,6 +245,14 @@ def test_parts_of_a_message_are_joined() -> None:
     request = CHAT.decode(body).request
     assert request.messages == (Message(role="system", content="one\ntwo"),)
     assert request.stop == ("x",)
+
+
+def test_documents_come_before_the_words() -> None:
+    """A message's documents are sent as parts of its text, and read again as such."""
+    documents = (Document(text="The manual."), Document(text="The index."))
+    message = Message(role="user", content="Why?", documents=documents)
+    read = CHAT.decode(encode_request(Request(model="m", messages=(message,)))).request
+    assert read.messages == (Message(role="user", content="The manual.\nThe index.\nWhy?"),)
 
 
 @pytest.mark.parametrize(
