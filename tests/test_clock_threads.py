@@ -891,6 +891,16 @@ def test_timelines_are_read_from_threads() -> None:
     assert run(main) == [0, 2, 2]
 
 
+def test_a_timeline_of_a_run_may_be_read_in_a_thread_first() -> None:
+    """A timeline that the loop has made, and only its thread reads, is on the loop's clock."""
+
+    async def main() -> float:
+        line = Timeline()
+        return await asyncio.to_thread(lambda: slept(2) and line.now())
+
+    assert run(main) == 2
+
+
 # -- the same every time -----------------------------------------------------------------------------
 
 MIXTURE = """

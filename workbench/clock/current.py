@@ -100,7 +100,7 @@ class Timeline:
         reading = time.monotonic() if loop is None else loop.time()
         clock = time if loop is None else loop.identity
         if clock is not self._clock:
-            self._refuse_strangers()
+            self._refuse_strangers(loop)
             self._loop = None if loop is None else weakref.ref(loop)
             fresh = self._clock is None and loop is not None
             self._offset = 0.0 if fresh else self._last - reading
@@ -114,10 +114,10 @@ class Timeline:
         clock = time if loop is None else loop.identity
         return self.now() if clock is self._clock else self._last
 
-    def _refuse_strangers(self) -> None:
+    def _refuse_strangers(self, current: VirtualTimeLoop | None) -> None:
         """A thread of nobody's would mix real time into virtual time, differently in each run."""
         loop = self._loop and self._loop()
-        if loop and loop.is_running() and asyncio._get_running_loop() is None:
+        if loop and loop is not current and loop.is_running() and asyncio._get_running_loop() is None:
             raise RuntimeError(
                 "this is in use on a virtual clock, and this thread is not on that clock: start it by "
                 "asyncio.to_thread or loop.run_in_executor"
