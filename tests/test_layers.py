@@ -16,7 +16,7 @@ LAYERS = """
     0 vocabulary   errors messages clock tokens
     1 machines     events limits
     2 wire         wire
-    3 instruments  tracing progress limiter
+    3 instruments  tracing progress limiter redaction
     4 provider     simulator
     5 adapters     providers
     6 drivers      fanout

@@ -4,39 +4,23 @@ A notebook is read as the text that it is, so its outputs are scanned too. What 
 kind and place, never printed. A line that must hold a made-up key says `pragma: allowlist secret`.
 """
 
-import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-ALLOWED = "pragma: allowlist secret"
+from workbench.redaction import KEYS, keys_in_use
 
-# A key's prefix may not continue a longer word, so that base64 in an image is no match.
-_PATTERNS = {
-    kind: re.compile(r"(?<![A-Za-z0-9+/_-])" + pattern)
-    for kind, pattern in {
-        "Anthropic key": r"sk-ant-[A-Za-z0-9_-]{20,}",
-        "OpenAI key": r"sk-(?!ant-)[A-Za-z0-9_-]{20,}",
-        "AWS key": r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9+/])",
-        "Google key": r"AIza[A-Za-z0-9_-]{35}",
-        "GitHub token": r"(?:gh[opsur]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{50,})",
-        "Hugging Face token": r"hf_[A-Za-z0-9]{30,}",
-        "Slack token": r"xox[abprs]-[A-Za-z0-9-]{10,}",
-        "private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
-    }.items()
-}
-_KEY_VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+ALLOWED = "pragma: allowlist secret"
 
 
 def find_secrets(text: str) -> Iterator[tuple[int, str]]:
     """Yield (line from 1, kind) for what has the form of a key, or is the value of one in use."""
-    in_use = {f"value of ${name}": os.environ.get(name, "") for name in _KEY_VARIABLES}
+    in_use = {f"value of ${name}": key for name, key in keys_in_use().items()}
     for number, line in enumerate(text.splitlines(), start=1):
         if ALLOWED not in line:
-            kinds = [kind for kind, pattern in _PATTERNS.items() if pattern.search(line)]
-            kinds += [kind for kind, key in in_use.items() if len(key) >= 12 and key in line]
+            kinds = [kind for kind, pattern in KEYS.items() if pattern.search(line)]
+            kinds += [kind for kind, key in in_use.items() if key in line]
             yield from ((number, kind) for kind in kinds)
 
 
