@@ -7,7 +7,7 @@ The clients that it hands out are the real SDKs' own; only the bytes come from h
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
@@ -141,12 +141,20 @@ class Simulator:
         """Seconds on the simulator's timeline, on which its log and its outages are."""
         return self._line.timeline.now()
 
+    def transport(self, provider: Literal["openai", "anthropic"]) -> SyncTransport:
+        """The transport under the sync clients, for what goes around it; any host is this provider's."""
+        return SyncTransport(self._line, _known(provider))
+
+    def async_transport(self, provider: Literal["openai", "anthropic"]) -> AsyncTransport:
+        """The transport under the async clients, for what goes around it; any host is this provider's."""
+        return AsyncTransport(self._line, _known(provider))
+
     def openai(self, **options: Any) -> AsyncOpenAI:
         """A real ``AsyncOpenAI`` client; `options` are its own (``max_retries``, ``timeout``, …)."""
         import httpx2
         import openai
 
-        http = httpx2.AsyncClient(transport=AsyncTransport(self._line, "openai"))
+        http = httpx2.AsyncClient(transport=self.async_transport("openai"))
         return openai.AsyncOpenAI(**_client_options(options, "/v1", openai), http_client=http)
 
     def openai_sync(self, **options: Any) -> OpenAI:
@@ -154,7 +162,7 @@ class Simulator:
         import httpx2
         import openai
 
-        http = httpx2.Client(transport=SyncTransport(self._line, "openai"))
+        http = httpx2.Client(transport=self.transport("openai"))
         return openai.OpenAI(**_client_options(options, "/v1", openai), http_client=http)
 
     def anthropic(self, **options: Any) -> AsyncAnthropic:
@@ -162,7 +170,7 @@ class Simulator:
         import anthropic
         import httpx2
 
-        http = httpx2.AsyncClient(transport=AsyncTransport(self._line, "anthropic"))
+        http = httpx2.AsyncClient(transport=self.async_transport("anthropic"))
         return anthropic.AsyncAnthropic(**_client_options(options, "", anthropic), http_client=http)
 
     def anthropic_sync(self, **options: Any) -> Anthropic:
@@ -170,13 +178,19 @@ class Simulator:
         import anthropic
         import httpx2
 
-        http = httpx2.Client(transport=SyncTransport(self._line, "anthropic"))
+        http = httpx2.Client(transport=self.transport("anthropic"))
         return anthropic.Anthropic(**_client_options(options, "", anthropic), http_client=http)
 
 
 def _scopes(keys: Iterable[str] | Mapping[str, Iterable[str] | None]) -> Keys:
     given = keys if isinstance(keys, Mapping) else dict.fromkeys(keys)
     return {key: None if scopes is None else frozenset(scopes) for key, scopes in given.items()}
+
+
+def _known(provider: Literal["openai", "anthropic"]) -> Literal["openai", "anthropic"]:
+    if provider not in ("openai", "anthropic"):
+        raise ConfigurationError(f"provider must be 'openai' or 'anthropic', got {provider!r}")
+    return provider
 
 
 def _client_options(options: dict[str, Any], path: str, sdk: Any) -> dict[str, Any]:
