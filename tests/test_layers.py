@@ -18,7 +18,7 @@ LAYERS = """
     2 wire         wire
     3 instruments  tracing progress limiter redaction
     4 provider     simulator
-    5 adapters     providers
+    5 adapters     providers cassettes
     6 drivers      fanout
     7 views        charts
     8 shell        notebook nesting

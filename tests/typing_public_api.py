@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import assert_never, assert_type
 
 import anthropic
+import httpx2
 import openai
 import pandas as pd
 
 import workbench as wb
+from workbench.cassettes import export_vcr, import_vcr
+from workbench.cassettes.exchange import Exchange, RecordedResponse
 from workbench.events import (
     CitationDelta,
     Event,
@@ -118,6 +122,25 @@ def simulators() -> None:
     assert_type(simulator.log.to_frame(), pd.DataFrame)
     assert_type([record.arrival for record in simulator.log], list[float])
     assert_type(simulator.log.statuses(), dict[int | None, int])
+
+
+def cassettes(simulator: wb.Simulator) -> None:
+    with wb.Cassette("tape.yaml", mode="auto", pace="recorded", after_last="repeat", secrets=["x-a"]) as tape:
+        assert_type(tape, wb.Cassette)
+        openai.OpenAI(http_client=tape.client())
+        anthropic.Anthropic(http_client=tape.client(simulator.transport("anthropic"), timeout=5))
+        openai.AsyncOpenAI(http_client=tape.async_client(simulator.async_transport("openai")))
+        anthropic.AsyncAnthropic(http_client=tape.async_client())
+        httpx2.Client(transport=tape.transport(httpx2.HTTPTransport()))
+        httpx2.AsyncClient(transport=tape.async_transport())
+        assert_type(tape.exchanges, list[Exchange])
+        assert_type(tape.unplayed[0].response, RecordedResponse | None)
+        tape.save()
+    import_vcr("theirs.yaml", Path("ours.yaml"), secrets=["x-a"])
+    assert_type(export_vcr(Path("ours.yaml"), "theirs.yaml"), list[Exchange])
+
+    wb.Cassette("tape.yaml", mode="once")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tape.client(httpx2.AsyncHTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def by_isinstance(provider: Provider, request: wb.Request) -> str:

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.cassettes import Cassette as Cassette
     from workbench.charts import Chart as Chart
     from workbench.charts import in_flight as in_flight
     from workbench.charts import timeline as timeline
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "cassettes": ("Cassette",),
     "charts": ("Chart", "in_flight", "timeline", "waterfall"),
     "clock": ("DeadlockError", "VirtualTimeLoop", "now", "run"),
     "fanout": ("FanOut", "fan_out"),

@@ -12,6 +12,9 @@
     │   ├── ProviderConnectionError   no connection, or it broke                  retryable
     │   ├── ProviderTimeoutError      no answer in time                           retryable
     │   └── StreamInterruptedError    the stream ended early; keeps what had come
+    ├── CassetteError                 a recording cannot be used
+    │   ├── CassetteFormatError       the file is damaged, or of another kind
+    │   └── MissingRecordingError     this request, or the rest of its answer, was never recorded
     ├── CostExceedsLimitError         a request that a rate limit can never let through
     └── ConfigurationError            a setting of the workbench's own is wrong
 
@@ -25,9 +28,12 @@ from typing import ClassVar
 
 __all__ = [
     "AuthenticationError",
+    "CassetteError",
+    "CassetteFormatError",
     "ConfigurationError",
     "CostExceedsLimitError",
     "InvalidRequestError",
+    "MissingRecordingError",
     "NotFoundError",
     "OverloadedError",
     "ProviderConnectionError",
@@ -52,6 +58,18 @@ class ConfigurationError(WorkbenchError, ValueError):
 
 class CostExceedsLimitError(WorkbenchError, ValueError):
     """A request costs more than the limiter can ever grant at once."""
+
+
+class CassetteError(WorkbenchError):
+    """A recording of HTTP cannot be used in this way."""
+
+
+class CassetteFormatError(CassetteError, ValueError):
+    """A cassette's file is damaged or of an unknown kind; the message says where."""
+
+
+class MissingRecordingError(CassetteError):
+    """What was asked for was never recorded; nothing was sent to the network."""
 
 
 class ProviderError(WorkbenchError):
