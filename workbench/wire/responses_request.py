@@ -1,0 +1,336 @@
+"""OpenAI's Responses API: the request, both directions.
+
+Wire format: the OpenAI API reference, "Responses"; checked by the SDK's own types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+
+from workbench.messages import Message, Request, ResponseFormat, Tool
+from workbench.wire.dialect import Call, WireError, WireModel
+from workbench.wire.openai_body import refusal
+from workbench.wire.responses_items import TAGS, Item, decode_items, encode_messages
+
+__all__ = ["EFFORTS", "decode_compact", "decode_request", "encode_request"]
+
+EFFORTS = {"minimal": 16, "low": 64, "medium": 256, "high": 1024, "xhigh": 4096, "max": 16_384}
+"""How many tokens a model may think, by the effort that is asked of it; the API leaves them open."""
+
+_SUMMARIZE = "Summarize the conversation so far: what was asked, what was found, and what is still open."
+_ECHOED: dict[str, Any] = {  # what a response repeats of its request, and what it says where that is silent
+    "access_programs": None,
+    "background": False,
+    "conversation": None,
+    "instructions": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "prompt": None,
+    "prompt_cache_key": None,
+    "prompt_cache_retention": None,
+    "reasoning": {"effort": None, "summary": None},
+    "safety_identifier": None,
+    "store": True,
+    "temperature": 1.0,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_logprobs": 0,
+    "top_p": 1.0,
+    "truncation": "disabled",
+    "user": None,
+}
+
+
+class _Function(WireModel):
+    type: Literal["function"]
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    description: str | None = None
+    parameters: dict[str, JsonValue] | None = None
+
+
+class _OtherTool(WireModel):
+    """A tool of the provider's own: it is let through, and never called."""
+
+    type: Literal[
+        "apply_patch",
+        "code_interpreter",
+        "computer",
+        "computer_use_preview",
+        "custom",
+        "file_search",
+        "image_generation",
+        "local_shell",
+        "mcp",
+        "namespace",
+        "programmatic_tool_calling",
+        "shell",
+        "tool_search",
+        "web_search",
+        "web_search_2025_08_26",
+        "web_search_preview",
+        "web_search_preview_2025_03_11",
+    ]
+
+
+class _NamedTool(WireModel):
+    type: str
+    name: str | None = None
+
+
+class _Choice(WireModel):
+    type: str
+    name: str | None = None
+    mode: Literal["auto", "required"] = "auto"
+    tools: tuple[_NamedTool, ...] = Field((), strict=False)
+
+
+class _Format(WireModel):
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    json_schema: dict[str, JsonValue] | None = Field(None, alias="schema")
+
+
+class _Text(WireModel):
+    format: _Format | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+
+
+_Summary = Literal["auto", "concise", "detailed"]
+
+
+class _Reasoning(WireModel):
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    summary: _Summary | None = None
+    generate_summary: _Summary | None = None  # its former name
+
+    @property
+    def shown(self) -> bool:
+        return bool(self.summary or self.generate_summary)
+
+
+class _Reference(WireModel):
+    id: str
+
+
+class _Body(WireModel):
+    model: str
+    input: str | list[Item] | None = None
+    background: bool | None = None
+    conversation: str | _Reference | None = None
+    include: list[str] | None = None
+    instructions: str | None = None
+    max_output_tokens: int | None = Field(None, ge=16)
+    max_tool_calls: int | None = None
+    metadata: dict[str, str] | None = Field(None, max_length=16)
+    parallel_tool_calls: bool | None = None
+    previous_response_id: str | None = None
+    prompt: _Reference | None = None
+    prompt_cache_key: str | None = None
+    reasoning: _Reasoning | None = None
+    safety_identifier: str | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    temperature: float | None = Field(None, ge=0, le=2)
+    text: _Text | None = None
+    tool_choice: Literal["none", "auto", "required"] | _Choice | None = None
+    tools: list[Annotated[_Function | _OtherTool, Field(discriminator="type")]] | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    top_p: float | None = Field(None, ge=0, le=1)
+    truncation: Literal["auto", "disabled"] | None = None
+    user: str | None = None
+
+
+class _CompactBody(WireModel):
+    model: str
+    input: str | list[Item] | None = None
+    instructions: str | None = None
+
+
+_BODY, _COMPACT, _ITEMS = TypeAdapter(_Body), TypeAdapter(_CompactBody), TypeAdapter(list[Item])
+_TAGS = TAGS | {"function", *get_args(_OtherTool.model_fields["type"].annotation)}
+
+
+def decode_request(body: Any, history: Sequence[dict[str, Any]] = ()) -> Call:
+    """Understand the JSON of ``POST /responses``.
+
+    Args:
+        body: the JSON.
+        history: the items of the conversation that it goes on with.
+
+    Raises:
+        WireError: it is wrong.
+    """
+    given, whole = _normalized(body)
+    try:
+        wire = _BODY.validate_python(whole)
+        request = _decode(wire, _messages(wire, history))
+    except ValidationError as error:
+        raise refusal(error, _TAGS) from error
+    if wire.background and wire.store is False:
+        raise WireError("invalid_request", "Background mode requires 'store' to be true.", param="background")
+    return Call(
+        request=request,
+        stream=bool(wire.stream),
+        options={
+            "echo": _echo(body),
+            "input": [*history, *given],
+            "background": bool(wire.background),
+            "store": wire.store is not False,
+            "summary": wire.reasoning is not None and wire.reasoning.shown,
+            "encrypted": "reasoning.encrypted_content" in (wire.include or ()),
+        },
+    )
+
+
+def decode_compact(body: Any, history: Sequence[dict[str, Any]] = ()) -> Call:
+    """Understand the JSON of ``POST /responses/compact``: a summary is asked for.
+
+    Raises:
+        WireError: it is wrong.
+    """
+    _, whole = _normalized(body)
+    try:
+        wire = _COMPACT.validate_python(whole)
+        messages = _messages(wire, history)
+        ask = Message(role="user", content=_SUMMARIZE)
+        return Call(Request(model=wire.model, messages=(*messages, ask)), options={"messages": messages})
+    except ValidationError as error:
+        raise refusal(error, _TAGS) from error
+
+
+def _normalized(body: Any) -> tuple[list[dict[str, Any]], Any]:
+    """The items of a request's input, and the request with them: a message need not say that it is one."""
+    given = body.get("input") if isinstance(body, dict) else None
+    if isinstance(given, str):
+        items: list[Any] = [{"type": "message", "role": "user", "content": given}]
+    elif isinstance(given, list):
+        items = [{"type": "message"} | item if isinstance(item, dict) else item for item in given]
+    else:
+        return [], body
+    return items, body | {"input": items}
+
+
+def _messages(wire: _Body | _CompactBody, history: Sequence[dict[str, Any]]) -> list[Message]:
+    own = wire.input if isinstance(wire.input, list) else []
+    messages = decode_items([*_ITEMS.validate_python(history), *own])
+    if wire.instructions:
+        messages.insert(0, Message(role="system", content=wire.instructions))
+    if not messages:
+        message = (
+            "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation' must be provided."
+        )
+        raise WireError("invalid_request", message, param="input", code="missing_required_parameter")
+    return messages
+
+
+def _decode(wire: _Body, messages: list[Message]) -> Request:
+    choice, tools = _decode_choice(wire)
+    wanted = wire.text and wire.text.format
+    return Request(
+        model=wire.model,
+        messages=tuple(messages),
+        tools=tuple(tools),
+        tool_choice=choice,
+        parallel_tool_calls=wire.parallel_tool_calls is not False,
+        response_format=_decode_format(wanted) if wanted else None,
+        max_tokens=wire.max_output_tokens,
+        temperature=wire.temperature,
+        thinking_tokens=EFFORTS.get(wire.reasoning.effort or "medium") if wire.reasoning else None,
+    )
+
+
+def _decode_format(wanted: _Format) -> ResponseFormat | None:
+    if wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return ResponseFormat()
+    for name, value in (("name", wanted.name), ("schema", wanted.json_schema)):
+        if value is None:
+            param, code = f"text.format.{name}", "missing_required_parameter"
+            raise WireError(
+                "invalid_request", f"Missing required parameter: '{param}'.", param=param, code=code
+            )
+    return ResponseFormat.model_validate({"name": wanted.name, "json_schema": wanted.json_schema})
+
+
+def _decode_choice(wire: _Body) -> tuple[str, list[Tool]]:
+    """What is to be called, and the functions that may be; tools of the provider's own never are."""
+    tools = [
+        Tool(name=t.name, description=t.description or "", parameters=t.parameters or {"type": "object"})
+        for t in wire.tools or ()
+        if isinstance(t, _Function)
+    ]
+    choice = wire.tool_choice or "auto"
+    name: str
+    if isinstance(choice, str):
+        name = choice
+    elif choice.type == "allowed_tools":
+        allowed = {tool.name for tool in choice.tools}
+        name, tools = choice.mode, [tool for tool in tools if tool.name in allowed]
+    else:
+        name = choice.name or "" if choice.type == "function" else "auto"
+    if name == "required" and wire.tools and not tools:
+        name = "auto"
+    names = [tool.name for tool in tools]
+    if name not in ("auto", "none", *(["required", *names] if names else [])):
+        message = f"Tool choice '{name}' not found in 'tools' parameter."
+        raise WireError("invalid_request", message, param="tool_choice")
+    return name, tools
+
+
+def _echo(body: dict[str, Any]) -> dict[str, Any]:
+    given = {name: body[name] for name in _ECHOED if body.get(name) is not None}
+    if isinstance(conversation := given.get("conversation"), str):
+        given["conversation"] = {"id": conversation}
+    return _ECHOED | given
+
+
+# -- the client's side: our vocabulary to the SDK's arguments ----------------------------------------
+
+
+def encode_request(request: Request) -> dict[str, Any]:
+    """The arguments of ``client.responses.create`` that ask `request`; nothing of it is stored.
+
+    Raises:
+        ValueError: it sets stop sequences, which this API does not know.
+    """
+    if request.stop:
+        raise ValueError(f"the Responses API knows no stop sequences: leave out stop={request.stop!r}")
+    arguments: dict[str, Any] = {
+        "model": request.model,
+        "input": encode_messages(request.messages),
+        "store": False,
+    }
+    if request.tools:
+        # By default these functions are strict, which not every schema can be.
+        arguments["tools"] = [
+            {"type": "function", **tool.model_dump(mode="json"), "strict": False} for tool in request.tools
+        ]
+        arguments["parallel_tool_calls"] = request.parallel_tool_calls
+        named = request.tool_choice not in ("auto", "none", "required")
+        function = {"type": "function", "name": request.tool_choice}
+        arguments["tool_choice"] = function if named else request.tool_choice
+    if request.response_format is not None:
+        wanted = request.response_format
+        schema = {"name": wanted.name, "schema": dict(wanted.json_schema), "strict": True}
+        arguments["text"] = {"format": {"type": "json_schema", **schema}}
+    if request.thinking_tokens is not None:
+        arguments["reasoning"] = {"effort": _effort(request.thinking_tokens), "summary": "auto"}
+        arguments["include"] = ["reasoning.encrypted_content"]
+    if request.max_tokens is not None:
+        arguments["max_output_tokens"] = request.max_tokens
+    if request.temperature is not None:
+        arguments["temperature"] = request.temperature
+    return arguments
+
+
+def _effort(tokens: int) -> str:
+    """The least effort that allows `tokens` of thinking."""
+    return next((effort for effort, allowed in EFFORTS.items() if tokens <= allowed), "max")
