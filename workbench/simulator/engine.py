@@ -15,7 +15,6 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +23,7 @@ from workbench.messages import Completion, Usage
 from workbench.simulator import anthropic_api, openai_api
 from workbench.simulator.accounts import Account, Accounts
 from workbench.simulator.answers import Script, Writer
-from workbench.simulator.exchange import Breakage, Exchange, Part, Schedule
+from workbench.simulator.exchange import Breakage, Exchange, Job, Part, Schedule
 from workbench.simulator.log import RequestLog
 from workbench.simulator.models import Faults, Gaps, ModelProfile, RateLimits
 from workbench.simulator.prompt_cache import PromptCache
@@ -37,37 +36,21 @@ from workbench.simulator.reception import (
     authorize,
     check_size,
     digest_of,
+    input_tokens,
 )
 from workbench.simulator.slots import Place, Slots
 from workbench.simulator.store import Shelf
-from workbench.simulator.streaming import StreamFaults, chunks
-from workbench.tokens import count
+from workbench.simulator.streaming import StreamFaults
+from workbench.simulator.work import Work
 from workbench.wire.anthropic import AnthropicDialect
 from workbench.wire.dialect import Call, Dialect, ErrorKind, Format, WireError, compact, milliseconds
 from workbench.wire.openai import OpenAIDialect
 
-__all__ = ["Engine", "Work"]
+__all__ = ["Engine"]
 
 DIALECTS: dict[str, Dialect] = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
 _ROUTERS = {"openai": Router(openai_api.ROUTES), "anthropic": Router(anthropic_api.ROUTES)}
-_MESSAGE_TOKENS = 4  # what the chat format adds to each message
 _SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a model has been asked, what it will have answered, and when it makes which token."""
-
-    form: Format
-    call: Call
-    completions: Sequence[Completion]
-    schedule: Schedule
-    faults: StreamFaults
-    created: int
-
-    def encode(self) -> dict[str, object]:
-        """The whole answer as its endpoint shows it."""
-        return self.form.encode(self.call, self.completions, self.created)
 
 
 class Engine:
@@ -173,12 +156,20 @@ class Engine:
         Returns:
             the queued exchanges that will now start earlier than planned.
         """
-        if exchange.cancelled_at is not None or now >= exchange.end - _SLACK:
+        if exchange.cancelled_at is not None or now >= exchange.complete_at - _SLACK:
             return []
         exchange.cancelled_at = now
-        if exchange.model is None or exchange.schedule is None:
+        if exchange.model is None or exchange.schedule is None or exchange.job is not None:
             return []
-        moved = self.slots(exchange.model).leave(exchange, now)
+        return self._leave(exchange.model, exchange, now)
+
+    def stop(self, visit: Visit, model: ModelProfile, job: Job) -> None:
+        """Stop a job, for `visit`; its place is free."""
+        job.stopped_at = visit.now
+        visit.exchange.moved_up = self._leave(model, job, visit.now)
+
+    def _leave(self, model: ModelProfile, place: Place, now: float) -> list[Exchange]:
+        moved = self.slots(model).leave(place, now)
         return [place for place in moved if isinstance(place, Exchange)]
 
     def _check_outage(self, now: float) -> None:
@@ -248,16 +239,15 @@ class Engine:
         message += f"{', '.join(model.name for model in known)}."
         raise WireError("not_found", message, code="model_not_found")
 
-    def ask(self, visit: Visit, form: Format) -> Work:
-        """Decide what the model answers and when; the exchange takes its place in the queue."""
+    def ask(self, visit: Visit, form: Format, job: Job | None = None) -> Work:
+        """Decide what the model answers and when; the exchange, or its job, takes its place in the queue."""
         exchange, dialect, now = visit.exchange, visit.dialect, visit.now
         body = visit.json()
         call, digest = form.decode(body), visit.digest(body)
-        exchange.stream = call.stream
-        messages = call.request.messages
-        exchange.input_tokens = count(call.request.text) + _MESSAGE_TOKENS * len(messages)
+        exchange.stream, exchange.job = call.stream, job
+        exchange.input_tokens = input_tokens(call.request)
         model = self.profile(dialect.name, call.request.model, embeds=False)
-        check_size(model, call.request, exchange.input_tokens)
+        check_size(model, call.request, exchange.input_tokens, form)
         exchange.model = model
         identity = (model.provider, visit.key, model.name)
         cache = self._caches.setdefault(identity, PromptCache(model.cache_minimum_tokens))
@@ -286,10 +276,11 @@ class Engine:
     def admit(
         self, visit: Visit, model: ModelProfile, account: Account, schedule: Schedule, usage: Usage
     ) -> None:
-        """Give the exchange its place in the queue of `model`, and bill it."""
+        """Give the exchange, or its job, its place in the queue of `model`, and bill it."""
         exchange = visit.exchange
-        exchange.schedule, exchange.duration = schedule, schedule.last
-        self.slots(model).admit(exchange, visit.now)
+        place: Place = exchange.job or exchange
+        exchange.schedule, place.duration = schedule, schedule.last
+        self.slots(model).admit(place, visit.now)
         account.enter(exchange)
         self._accounts.bill(model.provider, visit.key, model.cost(usage))
 
@@ -362,30 +353,32 @@ class Engine:
         tokens = max(1, *exchange.output_tokens)
         stall_at = noise.randrange(tokens) if noise.random() < faults.stall_rate else tokens
         spoilt = StreamFaults.draw(faults, noise, tokens) if call.stream else StreamFaults()
-        made = int(min(tokens, spoilt.disconnect_at + 1))
+        made = tokens if exchange.job else int(min(tokens, spoilt.disconnect_at + 1))
         gaps, pause = model.gaps(self.seed), faults.stall_seconds
         return Schedule(gaps, origin, first, made, stall_at, pause), spoilt
 
     def send(self, visit: Visit, work: Work) -> None:
         """Send the answer, whole or as a stream."""
-        exchange, schedule, faults = visit.exchange, work.schedule, work.faults
-        exchange.status = 200
-        if not work.call.stream:
-            exchange.deliver(schedule.last, compact(work.encode()).encode())
-            return
-        exchange.headers["content-type"] = "text/event-stream; charset=utf-8"
-        exchange.head_offset = self.edge_latency
-        encoder = work.form.stream(work.call, work.created, exchange.input_tokens)
-        offsets = schedule.offsets()
-        # It may break off before its end.
-        made = chunks(work.completions, encoder)
-        whole = zip(offsets, made, strict=False)
-        parts: Iterable[Part] = faults.spoil(whole) if faults else whole
-        silent = b"" in made  # a client's patience ends with nothing sent, thoughts or none
-        exchange.parts = ((at, part) for at, part in parts if part) if silent else parts
+        exchange = visit.exchange
+        if work.call.stream:
+            encoder = work.form.stream(work.call, work.created, exchange.input_tokens)
+            exchange.stream_from(self.edge_latency, self.spoil(visit, work, work.parts(encoder)))
+        else:
+            exchange.status = 200
+            exchange.deliver(work.schedule.last, compact(work.encode()).encode())
+
+    def spoil(self, visit: Visit, work: Work, parts: Iterable[tuple[float, bytes]]) -> Iterable[Part]:
+        """The parts of a stream as they go out: it may break off, or go wrong."""
+        exchange, faults = visit.exchange, work.faults
         if faults.first < math.inf:
             exchange.outcome, exchange.error = "broken", faults.name
-            exchange.spoilt_offset = offsets[int(faults.first)]
+            service = exchange.job or exchange
+            exchange.spoilt_offset = (
+                service.start - exchange.start + work.schedule.offsets()[int(faults.first)]
+            )
+        spoilt: Iterable[Part] = faults.spoil(parts) if faults else parts
+        # A client's patience ends with nothing sent, thoughts or none.
+        return ((offset, part) for offset, part in spoilt if part)
 
 
 class _Broken(Exception):

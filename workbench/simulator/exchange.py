@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from workbench.simulator.log import Outcome, RequestRecord
 from workbench.simulator.models import Gaps, ModelProfile
 from workbench.simulator.slots import Place
 
-__all__ = ["Breakage", "Exchange", "Part", "Schedule"]
+__all__ = ["Breakage", "Exchange", "Job", "Part", "Schedule"]
 
 _SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
 
@@ -52,13 +52,26 @@ class Schedule:
         return [*times[: self.stall_at], *stalled] if stalled else times
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class Job(Place):
+    """What a model does in the background, whoever is still there: it has a place, and no connection."""
+
+    stopped_at: float = math.inf
+
+    @property
+    def over(self) -> float:
+        """When it is done, or was stopped."""
+        return min(self.end, self.stopped_at)
+
+
 @dataclass(slots=True, eq=False)
 class Exchange(Place):
     """One request and its answer: what is due, and at which time after the start of its service.
 
     The head (status and headers) is due at `head_offset`.  `parts` yields (offset, bytes or breakage): a
     stream's follow one by one, any other answer has a single one that is due with its head.  A stream that
-    is `outcome` "broken" was right until `spoilt_offset`.
+    is `outcome` "broken" was right until `spoilt_offset`.  Work that it only began, or a stream of such work,
+    is its `job`.
     """
 
     number: int
@@ -81,6 +94,25 @@ class Exchange(Place):
     schedule: Schedule | None = None
     cancelled_at: float | None = None
     delivered: bool = False
+    job: Job | None = None
+    moved_up: Sequence[Exchange] = ()  # those that start earlier since this request has stopped a job
+
+    @property
+    def place(self) -> Place:
+        """Where it is served: in its own place, or in that of its job."""
+        return self.job or self
+
+    @property
+    def gone_at(self) -> float:
+        """When nobody wanted the answer any more; a job's client may go, and it is wanted all the same."""
+        if self.job:
+            return self.job.stopped_at
+        return math.inf if self.cancelled_at is None else self.cancelled_at
+
+    @property
+    def complete_at(self) -> float:
+        """When the answer comes to its end: a stream of a job ends with that, which may still move up."""
+        return max(self.end, self.job.over) if self.job and self.streams else self.end
 
     @property
     def streams(self) -> bool:
@@ -94,8 +126,8 @@ class Exchange(Place):
 
     def has_begun(self, now: float) -> bool:
         """Whether by `now` the model has begun to answer a client that was still there."""
-        first = math.inf if self.schedule is None else self.start + self.schedule.first - _SLACK
-        return now >= first and (self.cancelled_at is None or self.cancelled_at >= first)
+        first = math.inf if self.schedule is None else self.place.start + self.schedule.first - _SLACK
+        return now >= first and self.gone_at >= first
 
     def complete(self, now: float) -> bool:
         """Whether at `now` the answer has come to its end, as it should."""
@@ -103,22 +135,28 @@ class Exchange(Place):
 
     def under_way(self, now: float) -> bool:
         """Whether at `now` the answer is still to be completed, and its client still there."""
-        return self.cancelled_at is None and now < self.end - _SLACK
+        return now < min(self.place.end, self.gone_at) - _SLACK
 
     def deliver(self, offset: float, part: bytes | Breakage) -> None:
         """Answer by a single part, which is due with its head."""
         self.parts = [(offset, part)]
         self.head_offset = offset
 
+    def stream_from(self, offset: float, parts: Iterable[Part]) -> None:
+        """Answer by a stream, whose head is due at `offset`."""
+        self.headers["content-type"] = "text/event-stream; charset=utf-8"
+        self.status, self.stream, self.head_offset, self.parts = 200, True, offset, parts
+
     def record(self, now: float) -> RequestRecord:
         """What the log says of this exchange at `now`; instants to the nanosecond, as clocks tell time."""
-        end = self.end if self.cancelled_at is None else self.cancelled_at
+        end = self.complete_at if self.cancelled_at is None else self.cancelled_at
         in_flight = not self.delivered and self.cancelled_at is None and now < end - _SLACK
         end = round(now if in_flight else end, 9)
-        start = round(self.start, 9)
-        served = self.schedule is not None and start <= end
+        place, until = (self.job, round(min(now, self.job.over), 9)) if self.job else (self, end)
+        start = round(place.start, 9)
+        served = self.schedule is not None and start <= until
         offsets = self.schedule.offsets() if self.schedule and served else []
-        tokens = tuple(at for offset in offsets if (at := round(self.start + offset, 9)) <= end)
+        tokens = tuple(at for offset in offsets if (at := round(place.start + offset, 9)) <= until)
         return RequestRecord(
             number=self.number,
             arrival=round(self.arrival, 9),
@@ -130,7 +168,7 @@ class Exchange(Place):
             first_token=tokens[0] if tokens else None,
             tokens=tokens,
             ended=end,
-            status=None if end < start + self.head_offset - _SLACK else self.status,
+            status=None if end < self.start + self.head_offset - _SLACK else self.status,
             outcome="in flight" if in_flight else "cancelled" if self.given_up else self.outcome,
             error=None if in_flight or self.given_up else self.error,
             input_tokens=self.input_tokens,

@@ -14,7 +14,8 @@ from urllib.parse import parse_qs
 from workbench.messages import Request
 from workbench.simulator.exchange import Exchange
 from workbench.simulator.models import ModelProfile
-from workbench.wire.dialect import Dialect, WireError, compact
+from workbench.tokens import count
+from workbench.wire.dialect import Dialect, Format, WireError, compact
 
 if TYPE_CHECKING:
     from workbench.simulator.engine import Engine
@@ -29,6 +30,7 @@ __all__ = [
     "authorize",
     "check_size",
     "digest_of",
+    "input_tokens",
 ]
 
 Keys = Mapping[str, frozenset[str] | None]
@@ -42,7 +44,11 @@ def _no_constant(name: str) -> Any:
 _PARSE = json.JSONDecoder(parse_constant=_no_constant).decode
 _CANONICAL = json.JSONEncoder(sort_keys=True).encode
 # They do not change what the answer says.
-_HOW_IT_IS_SENT = ("stream", "stream_options", "store", "metadata", "logprobs", "top_logprobs")
+_HOW_IT_IS_SENT = (
+    *("stream", "stream_options", "background", "store", "metadata"),
+    *("logprobs", "top_logprobs"),
+)
+_MESSAGE_TOKENS = 4  # what the chat format adds to each message
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +173,23 @@ def authorize(key: str, scope: str, keys: Keys | None) -> None:
         raise WireError("permission", message)
 
 
-def check_size(model: ModelProfile, request: Request, input_tokens: int) -> None:
+def input_tokens(request: Request) -> int:
+    """How many tokens the prompt has."""
+    return count(request.text) + _MESSAGE_TOKENS * len(request.messages)
+
+
+def check_size(model: ModelProfile, request: Request, input_tokens: int, form: Format) -> None:
     """Refuse what is too long for `model`."""
     if (request.max_tokens or 0) > model.max_output_tokens:
         limit = model.max_output_tokens
-        message = f"max_tokens is too large: {request.max_tokens}; {model.name} allows {limit}."
-        raise WireError("invalid_request", message, param="max_tokens")
+        message = f"{form.limit} is too large: {request.max_tokens}; {model.name} allows {limit}."
+        raise WireError("invalid_request", message, param=form.limit)
     if input_tokens > model.context_window:
         message = (
-            f"This model's maximum context length is {model.context_window} tokens; "
-            f"your messages have {input_tokens}."
+            f"This model's maximum context length is {model.context_window} tokens. "
+            f"However, your {form.prompt} resulted in {input_tokens} tokens."
         )
-        raise WireError("invalid_request", message, param="messages", code="context_length_exceeded")
+        raise WireError("invalid_request", message, param=form.prompt, code="context_length_exceeded")
 
 
 def digest_of(text: str, size_bytes: int) -> str:

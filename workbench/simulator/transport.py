@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Literal
 
 import httpx2
@@ -48,14 +48,18 @@ class Line:
         with self.lock:
             at = self.timeline.now()
             exchange = self.engine.receive(provider, wire, at, date())
+            self._wake(exchange.moved_up)
         return Delivery(self, exchange, request)
 
     def cancel(self, exchange: Exchange) -> None:
         """Tell the engine that a client has given up, and those that wait behind it."""
         with self.lock:
-            for moved_up in self.engine.cancel(exchange, self.timeline.now()):
-                if wake := self.waiting.pop(moved_up.number, None):
-                    wake()
+            self._wake(self.engine.cancel(exchange, self.timeline.now()))
+
+    def _wake(self, moved_up: Iterable[Exchange]) -> None:
+        for exchange in moved_up:
+            if wake := self.waiting.pop(exchange.number, None):
+                wake()
 
 
 class Delivery:

@@ -165,6 +165,8 @@ class Format:
         decode: understands a request's JSON; a WireError says what is wrong with it.
         encode: the whole answer as JSON, from the call, a completion for each choice, and the date.
         stream: an encoder of the answer as a stream, from the call, the date, and the prompt's tokens.
+        prompt: the name of the parameter that holds the prompt.
+        limit: the name of the parameter that limits the answer.
     """
 
     id_prefix: str
@@ -172,6 +174,8 @@ class Format:
     decode: Callable[[Any], Call]
     encode: Callable[[Call, Sequence[Completion], int], dict[str, object]]
     stream: Callable[[Call, int, int], Encoder]
+    prompt: str = "messages"
+    limit: str = "max_tokens"
 
 
 class Dialect(Protocol):

@@ -180,7 +180,8 @@ def decode_request(body: Any, history: Sequence[dict[str, Any]] = ()) -> Call:
         stream=bool(wire.stream),
         options={
             "echo": _echo(body),
-            "input": [*history, *given],
+            "history": history,
+            "input": given,
             "background": bool(wire.background),
             "store": wire.store is not False,
             "summary": wire.reasoning is not None and wire.reasoning.shown,
