@@ -109,9 +109,11 @@ def simulators() -> None:
     assert_type(simulator.anthropic(max_retries=0), anthropic.AsyncAnthropic)
     assert_type(simulator.anthropic_sync(), anthropic.Anthropic)
     assert_type(wb.OpenAIProvider(simulator.openai()).name, str)
+    assert_type(wb.OpenAIResponsesProvider(simulator.openai()).name, str)
     assert_type(wb.AnthropicProvider(simulator.anthropic()).name, str)
     providers: list[Provider] = [
         wb.OpenAIProvider(simulator.openai()),
+        wb.OpenAIResponsesProvider(simulator.openai()),
         wb.AnthropicProvider(simulator.anthropic()),
         wb.default_provider(simulator),
     ]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from workbench.notebook import unload_ipython_extension as unload_ipython_extension
     from workbench.providers import AnthropicProvider as AnthropicProvider
     from workbench.providers import OpenAIProvider as OpenAIProvider
+    from workbench.providers import OpenAIResponsesProvider as OpenAIResponsesProvider
     from workbench.providers import default_provider as default_provider
     from workbench.simulator import Faults as Faults
     from workbench.simulator import Latency as Latency
@@ -53,7 +54,7 @@ _HOMES = {
     "limiter": ("RateLimiter",),
     "messages": ("Completion", "Message", "Reply", "Request", "Tool", "ToolCall", "Usage"),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
-    "providers": ("AnthropicProvider", "OpenAIProvider", "default_provider"),
+    "providers": ("AnthropicProvider", "OpenAIProvider", "OpenAIResponsesProvider", "default_provider"),
     "simulator": ("Faults", "Latency", "ModelProfile", "Outage", "RateLimits", "RequestLog", "Simulator"),
     "tracing": ("recording", "span"),
 }

@@ -13,9 +13,16 @@ from workbench.providers.base import Provider
 if TYPE_CHECKING:
     from workbench.providers.anthropic import AnthropicProvider as AnthropicProvider
     from workbench.providers.openai import OpenAIProvider as OpenAIProvider
+    from workbench.providers.openai import OpenAIResponsesProvider as OpenAIResponsesProvider
     from workbench.simulator import Simulator
 
-__all__ = ["AnthropicProvider", "OpenAIProvider", "Provider", "default_provider"]
+__all__ = [
+    "AnthropicProvider",
+    "OpenAIProvider",
+    "OpenAIResponsesProvider",
+    "Provider",
+    "default_provider",
+]
 
 _log = logging.getLogger("workbench")
 _SWITCH = "WORKBENCH_PROVIDER"
@@ -23,10 +30,10 @@ _SWITCH = "WORKBENCH_PROVIDER"
 
 def __getattr__(name: str) -> object:
     """Import an adapter, and with it its SDK, when it is first asked for."""
-    if name == "OpenAIProvider":
-        from workbench.providers.openai import OpenAIProvider
+    if name in ("OpenAIProvider", "OpenAIResponsesProvider"):
+        from workbench.providers import openai
 
-        return OpenAIProvider
+        return getattr(openai, name)
     if name == "AnthropicProvider":
         from workbench.providers.anthropic import AnthropicProvider
 

@@ -152,7 +152,10 @@ class Exchange(Place):
         end = self.complete_at if self.cancelled_at is None else self.cancelled_at
         in_flight = not self.delivered and self.cancelled_at is None and now < end - _SLACK
         end = round(now if in_flight else end, 9)
-        place, until = (self.job, round(min(now, self.job.over), 9)) if self.job else (self, end)
+        place: Place = self
+        until = end
+        if self.job:  # of which more may be known than at the last reading of the clock
+            place, until = self.job, round(min(max(now, end), self.job.over), 9)
         start = round(place.start, 9)
         served = self.schedule is not None and start <= until
         offsets = self.schedule.offsets() if self.schedule and served else []

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from workbench.events import Started
 from workbench.messages import Completion, Usage
 from workbench.simulator.answers import write
-from workbench.simulator.exchange import Job, Part, Schedule
+from workbench.simulator.exchange import Exchange, Job, Part, Schedule
 from workbench.simulator.reception import Route, Visit, digest_of, input_tokens
 from workbench.simulator.store import Item, Shelf
 from workbench.simulator.streaming import StreamFaults
@@ -169,10 +169,10 @@ def _dereference(engine: Engine, visit: Visit, item: Any) -> Any:
     if not isinstance(item, dict) or "role" in item or item.get("type", _REFERENCE) != _REFERENCE:
         return item
     for stored in _shelf(engine, visit).items(visit.now):
-        if isinstance(stored, _Stored):
-            for kept in (*stored.context, *stored.shown(visit.now)["output"]):
-                if kept["id"] == item.get("id"):
-                    return kept
+        assert isinstance(stored, _Stored), "no other items are put there"
+        for kept in (*stored.context, *stored.shown(visit.now)["output"]):
+            if kept["id"] == item.get("id"):
+                return kept
     message = f"Item with id '{item.get('id')}' not found. Items are not kept when `store` is set to false."
     raise WireError("not_found", message, param="input")
 
@@ -280,19 +280,22 @@ def _follow(
     first = work.completions[0]
     head = encoder.queue(Started(id=first.id, model=first.model))
     visit.exchange.job = job
-    tokens, edge = work.parts(encoder), engine.edge_latency
+    tokens = work.parts(encoder)
     parts = engine.spoil(visit, work, tokens) if faulty else tokens
-    visit.exchange.stream_from(edge, _live(job, visit.now, edge, head, parts))
+    edge = engine.edge_latency
+    visit.exchange.stream_from(edge, _live(visit.exchange, job, edge, head, parts))
 
 
-def _live(job: Job, arrival: float, edge: float, head: bytes, parts: Iterable[Part]) -> Iterator[Part]:
+def _live(exchange: Exchange, job: Job, edge: float, head: bytes, parts: Iterable[Part]) -> Iterator[Part]:
+    """What is due when: a stream that waits for its first token does not learn that its job has moved up."""
     yield edge, head
     for offset, part in parts:
-        due = job.start + offset
-        if due > job.stopped_at:
+        due = max(job.start + offset, exchange.start + edge)
+        if job.start + offset > job.stopped_at:
             return
         if part:
-            yield max(edge, due - arrival), part
+            exchange.end = max(exchange.end, due)
+            yield due - exchange.start, part
 
 
 ROUTES = (

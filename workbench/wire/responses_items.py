@@ -52,37 +52,42 @@ class _OtherPart(WireModel):
 _Part = Annotated[_TextPart | _RefusalPart | _OtherPart, Field(discriminator="type")]
 
 
-class _Message(WireModel):
+class _Named(WireModel):
+    id: str | None = None
+    status: str | None = None
+
+
+class _Message(_Named):
     type: Literal["message"]
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[_Part]
 
 
-class _FunctionCall(WireModel):
+class _FunctionCall(_Named):
     type: Literal["function_call"]
     call_id: str
     name: str
     arguments: str
 
 
-class _FunctionOutput(WireModel):
+class _FunctionOutput(_Named):
     type: Literal["function_call_output"]
     call_id: str
     output: str | list[_Part]
 
 
-class _Reasoning(WireModel):
+class _Reasoning(_Named):
     type: Literal["reasoning"]
     summary: list[_TextPart]
     encrypted_content: str | None = None
 
 
-class _Compaction(WireModel):
+class _Compaction(_Named):
     type: Literal["compaction"]
     encrypted_content: str
 
 
-class _OtherItem(WireModel):
+class _OtherItem(_Named):
     """What the provider's own tools do; here there are none."""
 
     type: Literal[
@@ -284,7 +289,8 @@ def identify(items: Iterable[dict[str, Any]], response_id: str) -> list[dict[str
     shown = []
     for index, item in enumerate(items):
         prefix = _PREFIXES.get(item["type"], "item")
-        item = {"id": f"{prefix}_{index:02x}{suffix}", "status": "completed", **item}
+        given = {name: value for name, value in item.items() if value is not None}
+        item = {"id": f"{prefix}_{index:02x}{suffix}", "status": "completed", **given}
         if item["type"] == "message":
             kind = "output_text" if item["role"] == "assistant" else "input_text"
             content = item["content"]
