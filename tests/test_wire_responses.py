@@ -17,19 +17,22 @@ from workbench.events import Accumulator, Event, Started, split
 from workbench.messages import Completion, Document, Message, Request, ResponseFormat, Tool, ToolCall, Usage
 from workbench.wire.dialect import Call, WireError, compact
 from workbench.wire.openai import OpenAIDialect
+from workbench.wire.openai_request import EFFORTS
 from workbench.wire.responses_answer import (
     decode_completion,
     encode_compaction,
     encode_completions,
     unfinished,
 )
-from workbench.wire.responses_items import identify, seal
-from workbench.wire.responses_request import EFFORTS, decode_compact, decode_request, encode_request
+from workbench.wire.responses_items import seal
+from workbench.wire.responses_request import decode_compact, decode_request, encode_request
+from workbench.wire.responses_shapes import identify
 from workbench.wire.responses_stream import StreamDecoder, StreamEncoder
 
 ASKED: dict[str, Any] = {"model": "m", "input": "?"}
 OPEN = {"reasoning": {"effort": "low", "summary": "auto"}, "include": ["reasoning.encrypted_content"]}
-CALL = decode_request(ASKED | OPEN)
+SQL = {"type": "custom", "name": "sql"}  # it takes free text
+CALL = decode_request(ASKED | OPEN | {"tools": [SQL]})
 EVENTS: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 ITEMS: TypeAdapter[ResponseItem] = TypeAdapter(ResponseItem)
 NAMES = st.from_regex(r"\A[a-zA-Z0-9_-]{1,20}\Z")
@@ -48,7 +51,7 @@ USAGES = st.builds(
     cache_write_tokens=COUNTS,
     thinking_tokens=COUNTS,
 )
-CALLS = st.builds(ToolCall, id=st.text(min_size=1, max_size=9), name=NAMES, arguments=TEXTS)
+CALLS = st.builds(ToolCall, id=st.text(min_size=1, max_size=9), name=NAMES | st.just("sql"), arguments=TEXTS)
 
 
 @st.composite
@@ -100,6 +103,7 @@ def requests(draw: st.DrawFn) -> Request:
         )
         for name in draw(st.lists(NAMES, unique=True, max_size=3))
     ]
+    tools += draw(st.sampled_from([[], [Tool(name="sql", free_text=True)]]))
     choices = ["auto", "none", "required", *(tool.name for tool in tools)] if tools else ["auto"]
     return Request(
         model=draw(st.text()),
@@ -199,13 +203,13 @@ def test_a_stream_may_come_byte_by_byte() -> None:
 
 
 @settings(max_examples=50)
-@given(completions(), st.booleans(), st.booleans(), st.booleans())
+@given(completions(), st.booleans(), st.booleans(), st.booleans(), st.sampled_from([None, 0, 2]))
 def test_events_are_in_the_order_of_the_api(
-    completion: Completion, summary: bool, encrypted: bool, queued: bool
+    completion: Completion, summary: bool, encrypted: bool, queued: bool, logprobs: int | None
 ) -> None:
     """Numbers without a gap, items opened before they are filled and closed as they stand in the answer."""
-    options = {**CALL.options, "summary": summary, "encrypted": encrypted}
-    call = Call(CALL.request, options=options)
+    options = {"summary": summary, "encrypted": encrypted, "logprobs": logprobs}
+    call = Call(CALL.request, options={**CALL.options, **options})
     events = wire_events(encoded_stream(completion, call, queued=queued))
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     for event in events:
@@ -224,9 +228,12 @@ def test_events_are_in_the_order_of_the_api(
         assert {event["item_id"] for event in middle} <= {item["id"]}
         deltas = "".join(event["delta"] for event in middle if event["type"].endswith(".delta"))
         done = [e for e in middle if e["type"].endswith(".done") and not e["type"].endswith("part.done")]
-        assert [event.get("text", event.get("refusal", event.get("arguments"))) for event in done] == (
-            [deltas] if done else []
-        )
+        assert [
+            next(event[n] for n in ("text", "refusal", "arguments", "input") if n in event) for event in done
+        ] == ([deltas] if done else [])
+        said = [token for event in middle for token in event.get("logprobs", ()) if "delta" in event]
+        assert said == [t for part in item.get("content", ()) for t in part.get("logprobs", ())]
+        assert "".join(token["token"] for token in said) in ("", deltas)
 
 
 @given(completions(), st.integers(-1, 60))

@@ -278,9 +278,8 @@ class Engine:
     ) -> None:
         """Give the exchange, or its job, its place in the queue of `model`, and bill it."""
         exchange = visit.exchange
-        place: Place = exchange.job or exchange
-        exchange.schedule, place.duration = schedule, schedule.last
-        self.slots(model).admit(place, visit.now)
+        exchange.schedule, exchange.place.duration = schedule, schedule.last
+        self.slots(model).admit(exchange.place, visit.now)
         account.enter(exchange)
         self._accounts.bill(model.provider, visit.key, model.cost(usage))
 
@@ -372,10 +371,8 @@ class Engine:
         exchange, faults = visit.exchange, work.faults
         if faults.first < math.inf:
             exchange.outcome, exchange.error = "broken", faults.name
-            service = exchange.job or exchange
-            exchange.spoilt_offset = (
-                service.start - exchange.start + work.schedule.offsets()[int(faults.first)]
-            )
+            spoilt_at = exchange.place.start + work.schedule.offsets()[int(faults.first)]
+            exchange.spoilt_offset = spoilt_at - exchange.start
         spoilt: Iterable[Part] = faults.spoil(parts) if faults else parts
         # A client's patience ends with nothing sent, thoughts or none.
         return ((offset, part) for offset, part in spoilt if part)

@@ -152,14 +152,13 @@ class Exchange(Place):
         end = self.complete_at if self.cancelled_at is None else self.cancelled_at
         in_flight = not self.delivered and self.cancelled_at is None and now < end - _SLACK
         end = round(now if in_flight else end, 9)
-        place: Place = self
         until = end
         if self.job:  # of which more may be known than at the last reading of the clock
-            place, until = self.job, round(min(max(now, end), self.job.over), 9)
-        start = round(place.start, 9)
+            until = round(min(max(now, end), self.job.over), 9)
+        start = round(self.place.start, 9)
         served = self.schedule is not None and start <= until
         offsets = self.schedule.offsets() if self.schedule and served else []
-        tokens = tuple(at for offset in offsets if (at := round(place.start + offset, 9)) <= until)
+        tokens = tuple(at for offset in offsets if (at := round(self.place.start + offset, 9)) <= until)
         return RequestRecord(
             number=self.number,
             arrival=round(self.arrival, 9),

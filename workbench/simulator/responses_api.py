@@ -13,20 +13,21 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from workbench.events import Started
 from workbench.messages import Completion, Usage
 from workbench.simulator.answers import write
 from workbench.simulator.exchange import Exchange, Job, Part, Schedule
+from workbench.simulator.openai_lists import list_page
 from workbench.simulator.reception import Route, Visit, digest_of, input_tokens
 from workbench.simulator.store import Item, Shelf
 from workbench.simulator.streaming import StreamFaults
 from workbench.simulator.work import Work
 from workbench.wire.dialect import Call, Format, WireError
 from workbench.wire.responses_answer import encode_compaction, encode_completions, in_progress, unfinished
-from workbench.wire.responses_items import identify
 from workbench.wire.responses_request import decode_compact, decode_request
+from workbench.wire.responses_shapes import identify
 from workbench.wire.responses_stream import StreamEncoder
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _compact(engine: Engine, visit: Visit) -> None:
 
 
 def _count(engine: Engine, visit: Visit) -> None:
-    body = {"model": _some_model(engine)} | visit.json()
+    body = {"model": engine.offered("openai")[0].name} | visit.json()
     call = _decode(engine, visit, decode_request, body)
     tokens = input_tokens(call.request)
     engine.reply(visit, {"object": "response.input_tokens", "input_tokens": tokens})
@@ -141,7 +142,7 @@ def _decode(engine: Engine, visit: Visit, understand: Callable[..., Call], body:
     if isinstance(previous := body.get("previous_response_id"), str):
         history = _history(engine, visit, previous)
     if engine.lenient:
-        return understand({"model": _some_model(engine), "input": ""} | body, history)
+        return understand({"model": engine.offered("openai")[0].name, "input": ""} | body, history)
     for name in ("conversation", "prompt"):
         if given := body.get(name):
             identity = given.get("id") if isinstance(given, dict) else given
@@ -194,13 +195,9 @@ def _find(engine: Engine, visit: Visit, identity: str) -> _Stored:
     raise WireError("not_found", f"Response with id '{identity}' not found.")
 
 
-def _some_model(engine: Engine) -> str:
-    return next(name for provider, name in engine.models if provider == "openai")
-
-
 def _make_up(engine: Engine, visit: Visit, identity: str) -> _Stored:
     """A response that nobody has asked for, made long ago in the background."""
-    form, model = _form(engine, visit), engine.profile("openai", _some_model(engine))
+    form, model = _form(engine, visit), engine.offered("openai")[0]
     call = decode_request({"model": model.name, "input": "?", "background": True, "stream": True})
     rng = random.Random(f"{engine.seed}/{identity}")
     text, size = write(call.request, rng, _MADE_UP_TOKENS)
@@ -218,13 +215,16 @@ def _retrieve(engine: Engine, visit: Visit) -> None:
     if query.get("stream", [""])[-1] != "true":
         engine.reply(visit, stored.shown(visit.now))
         return
-    after = _whole_number(query, "starting_after", -1)
+    after = query.get("starting_after", ["-1"])[-1]
+    if not re.fullmatch("-?[0-9]{1,9}", after):
+        message = f"Invalid type for 'starting_after': expected an integer, but got '{after}' instead."
+        raise WireError("invalid_request", message, param="starting_after", code="invalid_type")
     job, work = stored.job, stored.work
     if job is None or work is None or not work.call.stream:
         wanted = "background=true and stream=true"
         message = f"Only a response that was created with {wanted} can be streamed when it is retrieved."
         raise WireError("invalid_request", message, param="stream")
-    _follow(engine, visit, job, work, after)
+    _follow(engine, visit, job, work, int(after))
 
 
 def _delete(engine: Engine, visit: Visit) -> None:
@@ -245,28 +245,10 @@ def _cancel(engine: Engine, visit: Visit) -> None:
 
 
 def _list_input(engine: Engine, visit: Visit) -> None:
-    stored, query = _find(engine, visit, visit.parameters["id"]), visit.query()
-    limit = _whole_number(query, "limit", 20)
-    if not (1 <= limit <= 100 or engine.lenient):
-        raise WireError("invalid_request", f"limit must be between 1 and 100, got {limit}.", param="limit")
-    wanted = query.get("order", ["desc"])[-1]
-    if wanted not in ("asc", "desc"):
-        raise WireError("invalid_request", f"order must be 'asc' or 'desc', got {wanted!r}.", param="order")
-    order: Literal["asc", "desc"] = "asc" if wanted == "asc" else "desc"
     items = Shelf()
-    for item in stored.context:
+    for item in _find(engine, visit, visit.parameters["id"]).context:
         items.put(Item(item["id"], item))
-    after = query.get("after", [None])[-1]
-    rows, more = items.page(visit.now, limit=limit, after=after, order=order)
-    ends = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]} if rows else {}
-    engine.reply(visit, {"object": "list", "data": rows, "has_more": more, **ends})
-
-
-def _whole_number(query: dict[str, list[str]], name: str, default: int) -> int:
-    given = query.get(name, [str(default)])[-1]
-    if not re.fullmatch("-?[0-9]{1,9}", given):
-        raise WireError("invalid_request", f"{name} must be an integer, got {given!r}.", param=name)
-    return int(given)
+    engine.reply(visit, list_page(visit, items, order="desc", lenient=engine.lenient))
 
 
 # -- streams of jobs ---------------------------------------------------------------------------------------

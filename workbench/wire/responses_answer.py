@@ -9,18 +9,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.messages import Completion, Message, StopReason, ToolCall, Usage
+from workbench.tokens import pieces
 from workbench.wire.dialect import Call
-from workbench.wire.responses_items import (
+from workbench.wire.openai_logprobs import encode_token
+from workbench.wire.responses_items import seal
+from workbench.wire.responses_shapes import (
     call_item,
+    is_custom,
     item_id,
     message_item,
     reasoning_item,
     refusal_part,
-    seal,
     text_part,
 )
 
-__all__ = ["decode_completion", "encode_compaction", "encode_completions", "in_progress", "unfinished"]
+__all__ = [
+    "decode_completion",
+    "encode_compaction",
+    "encode_completions",
+    "encode_logprobs",
+    "in_progress",
+    "unfinished",
+]
 
 _REASONS: dict[StopReason, str] = {"length": "max_output_tokens", "context_window": "max_output_tokens"}
 
@@ -85,13 +95,23 @@ def _encode_output(call: Call, completion: Completion) -> list[dict[str, Any]]:
         shown, encrypted = _shown(call, completion.thinking, completion.signature)
         output.append(reasoning_item(item_id("rs", completion.id, 0), shown, encrypted))
     if completion.text or not (completion.tool_calls or completion.stop_reason in _REASONS):
-        part = refusal_part if completion.stop_reason == "refusal" else text_part
-        output.append(message_item(item_id("msg", completion.id, len(output)), part(completion.text)))
+        part = refusal_part(completion.text)
+        if completion.stop_reason != "refusal":
+            part = text_part(completion.text, encode_logprobs(call, completion.text))
+        output.append(message_item(item_id("msg", completion.id, len(output)), part))
     for tool_call in completion.tool_calls:
-        output.append(call_item(item_id("fc", completion.id, len(output)), tool_call))
+        custom = is_custom(call.request, tool_call.name)
+        output.append(call_item(completion.id, len(output), tool_call, custom=custom))
     if completion.stop_reason in _REASONS and output and output[-1]["type"] != "reasoning":
         output[-1]["status"] = "incomplete"
     return output
+
+
+def encode_logprobs(call: Call, text: str) -> list[dict[str, object]]:
+    """How sure the model was of each token of a text; none if they were not asked for."""
+    if call.options["logprobs"] is None:
+        return []
+    return [encode_token(call, position, token) for position, token in enumerate(pieces(text))]
 
 
 def _shown(call: Call, thinking: str, signature: str) -> tuple[str, str | None]:
@@ -122,7 +142,7 @@ def decode_completion(response: Any) -> Completion:
     """The SDK's ``Response``."""
     parts = [part for item in response.output if item.type == "message" for part in item.content]
     thoughts = [item for item in response.output if item.type == "reasoning"]
-    calls = [item for item in response.output if item.type == "function_call"]
+    calls = [item for item in response.output if item.type in ("function_call", "custom_tool_call")]
     refused = any(part.type == "refusal" for part in parts)
     return Completion(
         id=response.id,
@@ -130,10 +150,15 @@ def decode_completion(response: Any) -> Completion:
         text="".join(part.refusal if part.type == "refusal" else part.text for part in parts),
         thinking="\n\n".join(part.text for item in thoughts for part in item.summary),
         signature="".join(item.encrypted_content or "" for item in thoughts),
-        tool_calls=tuple(ToolCall(id=c.call_id, name=c.name, arguments=c.arguments) for c in calls),
+        tool_calls=tuple(_decode_call(item) for item in calls),
         stop_reason=_decode_stop(response, calls=bool(calls), refused=refused),
         usage=_decode_usage(response.usage),
     )
+
+
+def _decode_call(item: Any) -> ToolCall:
+    arguments = item.arguments if item.type == "function_call" else item.input
+    return ToolCall(id=item.call_id, name=item.name, arguments=arguments)
 
 
 def _decode_stop(response: Any, *, calls: bool, refused: bool) -> StopReason:

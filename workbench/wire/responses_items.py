@@ -1,7 +1,6 @@
 """OpenAI's Responses API: the items that a conversation is made of, both directions.
 
-What an assistant thought, said and called in one turn is several items there, and one message of ours.  Here
-is what an item looks like, wherever it stands: in a request, in an answer, in a list of what is stored.
+What an assistant thought, said and called in one turn is several items there, and one message of ours.
 
 Wire format: the OpenAI API reference, "Responses"; checked by the SDK's own types.
 """
@@ -10,29 +9,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
-from workbench.messages import Message, ToolCall
+from workbench.messages import Message, Request, ToolCall
 from workbench.wire.dialect import WireError, WireModel, compact, text_of
+from workbench.wire.responses_shapes import is_custom, summary_part
 
-__all__ = [
-    "TAGS",
-    "Item",
-    "call_item",
-    "decode_items",
-    "encode_messages",
-    "identify",
-    "item_id",
-    "message_item",
-    "reasoning_item",
-    "refusal_part",
-    "seal",
-    "summary_part",
-    "text_part",
-]
+__all__ = ["TAGS", "Item", "decode_items", "encode_messages", "seal"]
 
 
 class _TextPart(WireModel):
@@ -63,15 +49,23 @@ class _Message(_Named):
     content: str | list[_Part]
 
 
-class _FunctionCall(_Named):
-    type: Literal["function_call"]
+class _Call(_Named):
     call_id: str
     name: str
     arguments: str
 
 
-class _FunctionOutput(_Named):
-    type: Literal["function_call_output"]
+class _FunctionCall(_Call):
+    type: Literal["function_call"]
+
+
+class _CustomCall(_Call):
+    type: Literal["custom_tool_call"]
+    arguments: str = Field(alias="input")
+
+
+class _Output(_Named):
+    type: Literal["function_call_output", "custom_tool_call_output"]
     call_id: str
     output: str | list[_Part]
 
@@ -96,8 +90,6 @@ class _OtherItem(_Named):
         "code_interpreter_call",
         "computer_call",
         "computer_call_output",
-        "custom_tool_call",
-        "custom_tool_call_output",
         "file_search_call",
         "image_generation_call",
         "local_shell_call",
@@ -115,12 +107,12 @@ class _OtherItem(_Named):
 
 
 Item = Annotated[
-    _Message | _FunctionCall | _FunctionOutput | _Reasoning | _Compaction | _OtherItem,
+    _Message | _FunctionCall | _CustomCall | _Output | _Reasoning | _Compaction | _OtherItem,
     Field(discriminator="type"),
 ]
 _MODELS: tuple[type[WireModel], ...] = (
     *(_TextPart, _RefusalPart, _OtherPart),
-    *(_Message, _FunctionCall, _FunctionOutput, _Reasoning, _Compaction, _OtherItem),
+    *(_Message, _FunctionCall, _CustomCall, _Output, _Reasoning, _Compaction, _OtherItem),
 )
 TAGS = frozenset(tag for model in _MODELS for tag in get_args(model.model_fields["type"].annotation))
 """The types by which items and their parts are told apart."""
@@ -146,7 +138,7 @@ def decode_items(items: Iterable[Item]) -> list[Message]:
         if isinstance(item, _Message) and item.role != "assistant":
             role: Literal["system", "user"] = "user" if item.role == "user" else "system"
             messages.append(Message(role=role, content=text_of(item.content)))
-        elif isinstance(item, _FunctionOutput):
+        elif isinstance(item, _Output):
             messages.append(Message(role="tool", content=text_of(item.output), tool_call_id=item.call_id))
         elif isinstance(item, _Compaction):
             messages += _unseal(item.encrypted_content)
@@ -159,7 +151,7 @@ def _continues(turn: Sequence[Item], item: Item) -> bool:
     """Whether `item` belongs to the turn: it thinks, then speaks, then calls."""
     if isinstance(item, _Message) and item.role == "assistant":
         return all(isinstance(earlier, _Reasoning) for earlier in turn)
-    return isinstance(item, _FunctionCall)
+    return isinstance(item, _Call)
 
 
 def _close(turn: Sequence[Item]) -> Iterator[Message]:
@@ -171,7 +163,7 @@ def _close(turn: Sequence[Item]) -> Iterator[Message]:
         tool_calls=tuple(
             ToolCall(id=item.call_id, name=item.name, arguments=item.arguments)
             for item in turn
-            if isinstance(item, _FunctionCall)
+            if isinstance(item, _Call)
         ),
     )
     if any(isinstance(item, _Message) for item in turn) or message != Message(role="assistant"):
@@ -182,10 +174,10 @@ def _check_calls(items: Iterable[Item]) -> None:
     open_calls: dict[str, None] = {}
     known: set[str] = set()
     for item in items:
-        if isinstance(item, _FunctionCall):
+        if isinstance(item, _Call):
             open_calls[item.call_id] = None
             known.add(item.call_id)
-        elif isinstance(item, _FunctionOutput):
+        elif isinstance(item, _Output):
             if item.call_id not in known:
                 message = f"No tool call found for function call output with call_id {item.call_id}."
                 raise WireError("invalid_request", message, param="input")
@@ -217,108 +209,32 @@ def _unseal(sealed: str) -> list[Message]:
     return [Message(role=role, content=content) for role, content in kept]
 
 
-# -- items as they are shown, and as they are sent -------------------------------------------------------
+# -- the client's side: our messages as items -------------------------------------------------------------
 
 
-def item_id(kind: str, response_id: str, index: int) -> str:
-    """The id of the item at `index` of a response's output; `kind` is msg, fc, rs or cmp."""
-    return f"{kind}_{response_id.removeprefix('resp_')}{index:02x}"
+def encode_messages(request: Request) -> list[dict[str, Any]]:
+    """The items that say the messages of `request`."""
+    items: list[dict[str, Any]] = []
+    custom: set[str] = set()  # the calls of tools that take free text
+    for message in request.messages:
+        custom |= {call.id for call in message.tool_calls if is_custom(request, call.name)}
+        items += _encode_message(message, custom)
+    return items
 
 
-def text_part(text: str) -> dict[str, Any]:
-    """What an assistant says."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-
-def refusal_part(text: str) -> dict[str, Any]:
-    """Why an assistant does not answer."""
-    return {"type": "refusal", "refusal": text}
-
-
-def summary_part(text: str) -> dict[str, Any]:
-    """What is shown of a model's thoughts."""
-    return {"type": "summary_text", "text": text}
-
-
-def message_item(identity: str, part: dict[str, Any] | None, status: str = "completed") -> dict[str, Any]:
-    """A message of an assistant's; `part` is its only one, None as long as there is none."""
-    return {
-        "id": identity,
-        "type": "message",
-        "status": status,
-        "role": "assistant",
-        "content": [] if part is None else [part],
-    }
-
-
-def call_item(identity: str, call: ToolCall, status: str = "completed") -> dict[str, Any]:
-    """A call of a function."""
-    return {
-        "id": identity,
-        "type": "function_call",
-        "status": status,
-        "call_id": call.id,
-        "name": call.name,
-        "arguments": call.arguments,
-    }
-
-
-def reasoning_item(identity: str, summary: str, encrypted: str | None) -> dict[str, Any]:
-    """What a model thought, as far as it shows it."""
-    parts = [summary_part(summary)] if summary else []
-    item: dict[str, Any] = {"id": identity, "type": "reasoning", "summary": parts}
-    return item if encrypted is None else item | {"encrypted_content": encrypted}
-
-
-_PREFIXES = {
-    "message": "msg",
-    "function_call": "fc",
-    "function_call_output": "fco",
-    "reasoning": "rs",
-    "compaction": "cmp",
-}
-_PART_DEFAULTS: dict[str, dict[str, Any]] = {
-    "output_text": {"annotations": []},
-    "input_image": {"detail": "auto"},
-}
-
-
-def identify(items: Iterable[dict[str, Any]], response_id: str) -> list[dict[str, Any]]:
-    """A request's items as they are stored: each with an id, its text in parts."""
-    suffix = response_id.removeprefix("resp_")
-    shown = []
-    for index, item in enumerate(items):
-        prefix = _PREFIXES.get(item["type"], "item")
-        given = {name: value for name, value in item.items() if value is not None}
-        item = {"id": f"{prefix}_{index:02x}{suffix}", "status": "completed", **given}
-        if item["type"] == "message":
-            kind = "output_text" if item["role"] == "assistant" else "input_text"
-            content = item["content"]
-            parts = [{"type": kind, "text": content}] if isinstance(content, str) else content
-            item["content"] = [_PART_DEFAULTS.get(part["type"], {}) | part for part in parts]
-        shown.append(item)
-    return shown
-
-
-def encode_messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """The items that say `messages`."""
-    return [item for message in messages for item in _encode_message(message)]
-
-
-def _encode_message(message: Message) -> Iterator[dict[str, Any]]:
+def _encode_message(message: Message, custom: Container[str | None]) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
-        output = {"type": "function_call_output", "call_id": message.tool_call_id, "output": message.content}
-        yield output
+        kind = f"{'custom_tool' if message.tool_call_id in custom else 'function'}_call_output"
+        yield {"type": kind, "call_id": message.tool_call_id, "output": message.content}
         return
     if message.thinking or message.signature:
         summary = [summary_part(message.thinking)] if message.thinking else []
         yield {"type": "reasoning", "summary": summary, "encrypted_content": message.signature or None}
-    texts = [*(document.text for document in message.documents), message.content]
     if message.content or not message.tool_calls:
-        content: Any = message.content
-        if message.documents:
-            content = [{"type": "input_text", "text": text} for text in texts if text]
+        texts = [*(document.text for document in message.documents), message.content]
+        parts = [{"type": "input_text", "text": text} for text in texts if text]
+        content = parts if message.documents else message.content
         yield {"type": "message", "role": message.role, "content": content}
     for call in message.tool_calls:
-        fields = {"call_id": call.id, "name": call.name, "arguments": call.arguments}
-        yield {"type": "function_call", **fields}
+        kind, name = ("custom_tool_call", "input") if call.id in custom else ("function_call", "arguments")
+        yield {"type": kind, "call_id": call.id, "name": call.name, name: call.arguments}

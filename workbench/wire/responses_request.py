@@ -6,20 +6,21 @@ Wire format: the OpenAI API reference, "Responses"; checked by the SDK's own typ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Any
 
-from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from workbench.messages import Message, Request, ResponseFormat, Tool
-from workbench.wire.dialect import Call, WireError, WireModel
+from workbench.wire.dialect import Call, WireError
 from workbench.wire.openai_body import refusal
-from workbench.wire.responses_items import TAGS, Item, decode_items, encode_messages
+from workbench.wire.openai_cache import find_prefixes
+from workbench.wire.openai_request import EFFORTS
+from workbench.wire.responses_body import TAGS, Body, CompactBody, OwnTool, TextFormat
+from workbench.wire.responses_items import Item, decode_items, encode_messages
 
-__all__ = ["EFFORTS", "decode_compact", "decode_request", "encode_request"]
+__all__ = ["decode_compact", "decode_request", "encode_request"]
 
-EFFORTS = {"minimal": 16, "low": 64, "medium": 256, "high": 1024, "xhigh": 4096, "max": 16_384}
-"""How many tokens a model may think, by the effort that is asked of it; the API leaves them open."""
-
+_LOGPROBS = "message.output_text.logprobs"
 _SUMMARIZE = "Summarize the conversation so far: what was asked, what was found, and what is still open."
 _ECHOED: dict[str, Any] = {  # what a response repeats of its request, and what it says where that is silent
     "access_programs": None,
@@ -48,113 +49,7 @@ _ECHOED: dict[str, Any] = {  # what a response repeats of its request, and what 
 }
 
 
-class _Function(WireModel):
-    type: Literal["function"]
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
-    description: str | None = None
-    parameters: dict[str, JsonValue] | None = None
-
-
-class _OtherTool(WireModel):
-    """A tool of the provider's own: it is let through, and never called."""
-
-    type: Literal[
-        "apply_patch",
-        "code_interpreter",
-        "computer",
-        "computer_use_preview",
-        "custom",
-        "file_search",
-        "image_generation",
-        "local_shell",
-        "mcp",
-        "namespace",
-        "programmatic_tool_calling",
-        "shell",
-        "tool_search",
-        "web_search",
-        "web_search_2025_08_26",
-        "web_search_preview",
-        "web_search_preview_2025_03_11",
-    ]
-
-
-class _NamedTool(WireModel):
-    type: str
-    name: str | None = None
-
-
-class _Choice(WireModel):
-    type: str
-    name: str | None = None
-    mode: Literal["auto", "required"] = "auto"
-    tools: tuple[_NamedTool, ...] = Field((), strict=False)
-
-
-class _Format(WireModel):
-    type: Literal["text", "json_object", "json_schema"]
-    name: str | None = None
-    json_schema: dict[str, JsonValue] | None = Field(None, alias="schema")
-
-
-class _Text(WireModel):
-    format: _Format | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
-
-
-_Summary = Literal["auto", "concise", "detailed"]
-
-
-class _Reasoning(WireModel):
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    summary: _Summary | None = None
-    generate_summary: _Summary | None = None  # its former name
-
-    @property
-    def shown(self) -> bool:
-        return bool(self.summary or self.generate_summary)
-
-
-class _Reference(WireModel):
-    id: str
-
-
-class _Body(WireModel):
-    model: str
-    input: str | list[Item] | None = None
-    background: bool | None = None
-    conversation: str | _Reference | None = None
-    include: list[str] | None = None
-    instructions: str | None = None
-    max_output_tokens: int | None = Field(None, ge=16)
-    max_tool_calls: int | None = None
-    metadata: dict[str, str] | None = Field(None, max_length=16)
-    parallel_tool_calls: bool | None = None
-    previous_response_id: str | None = None
-    prompt: _Reference | None = None
-    prompt_cache_key: str | None = None
-    reasoning: _Reasoning | None = None
-    safety_identifier: str | None = None
-    store: bool | None = None
-    stream: bool | None = None
-    temperature: float | None = Field(None, ge=0, le=2)
-    text: _Text | None = None
-    tool_choice: Literal["none", "auto", "required"] | _Choice | None = None
-    tools: list[Annotated[_Function | _OtherTool, Field(discriminator="type")]] | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=20)
-    top_p: float | None = Field(None, ge=0, le=1)
-    truncation: Literal["auto", "disabled"] | None = None
-    user: str | None = None
-
-
-class _CompactBody(WireModel):
-    model: str
-    input: str | list[Item] | None = None
-    instructions: str | None = None
-
-
-_BODY, _COMPACT, _ITEMS = TypeAdapter(_Body), TypeAdapter(_CompactBody), TypeAdapter(list[Item])
-_TAGS = TAGS | {"function", *get_args(_OtherTool.model_fields["type"].annotation)}
+_BODY, _COMPACT, _ITEMS = TypeAdapter(Body), TypeAdapter(CompactBody), TypeAdapter(list[Item])
 
 
 def decode_request(body: Any, history: Sequence[dict[str, Any]] = ()) -> Call:
@@ -172,9 +67,10 @@ def decode_request(body: Any, history: Sequence[dict[str, Any]] = ()) -> Call:
         wire = _BODY.validate_python(whole)
         request = _decode(wire, _messages(wire, history))
     except ValidationError as error:
-        raise refusal(error, _TAGS) from error
+        raise refusal(error, TAGS) from error
     if wire.background and wire.store is False:
         raise WireError("invalid_request", "Background mode requires 'store' to be true.", param="background")
+    include = wire.include or ()
     return Call(
         request=request,
         stream=bool(wire.stream),
@@ -184,9 +80,11 @@ def decode_request(body: Any, history: Sequence[dict[str, Any]] = ()) -> Call:
             "input": given,
             "background": bool(wire.background),
             "store": wire.store is not False,
+            "logprobs": (wire.top_logprobs or 0) if _LOGPROBS in include or wire.top_logprobs else None,
             "summary": wire.reasoning is not None and wire.reasoning.shown,
-            "encrypted": "reasoning.encrypted_content" in (wire.include or ()),
+            "encrypted": "reasoning.encrypted_content" in include,
         },
+        prefixes=find_prefixes(request),
     )
 
 
@@ -203,7 +101,7 @@ def decode_compact(body: Any, history: Sequence[dict[str, Any]] = ()) -> Call:
         ask = Message(role="user", content=_SUMMARIZE)
         return Call(Request(model=wire.model, messages=(*messages, ask)), options={"messages": messages})
     except ValidationError as error:
-        raise refusal(error, _TAGS) from error
+        raise refusal(error, TAGS) from error
 
 
 def _normalized(body: Any) -> tuple[list[dict[str, Any]], Any]:
@@ -218,7 +116,7 @@ def _normalized(body: Any) -> tuple[list[dict[str, Any]], Any]:
     return items, body | {"input": items}
 
 
-def _messages(wire: _Body | _CompactBody, history: Sequence[dict[str, Any]]) -> list[Message]:
+def _messages(wire: Body | CompactBody, history: Sequence[dict[str, Any]]) -> list[Message]:
     own = wire.input if isinstance(wire.input, list) else []
     messages = decode_items([*_ITEMS.validate_python(history), *own])
     if wire.instructions:
@@ -231,7 +129,7 @@ def _messages(wire: _Body | _CompactBody, history: Sequence[dict[str, Any]]) -> 
     return messages
 
 
-def _decode(wire: _Body, messages: list[Message]) -> Request:
+def _decode(wire: Body, messages: list[Message]) -> Request:
     choice, tools = _decode_choice(wire)
     wanted = wire.text and wire.text.format
     return Request(
@@ -247,7 +145,7 @@ def _decode(wire: _Body, messages: list[Message]) -> Request:
     )
 
 
-def _decode_format(wanted: _Format) -> ResponseFormat | None:
+def _decode_format(wanted: TextFormat) -> ResponseFormat | None:
     if wanted.type == "text":
         return None
     if wanted.type == "json_object":
@@ -261,13 +159,9 @@ def _decode_format(wanted: _Format) -> ResponseFormat | None:
     return ResponseFormat.model_validate({"name": wanted.name, "json_schema": wanted.json_schema})
 
 
-def _decode_choice(wire: _Body) -> tuple[str, list[Tool]]:
-    """What is to be called, and the functions that may be; tools of the provider's own never are."""
-    tools = [
-        Tool(name=t.name, description=t.description or "", parameters=t.parameters or {"type": "object"})
-        for t in wire.tools or ()
-        if isinstance(t, _Function)
-    ]
+def _decode_choice(wire: Body) -> tuple[str, list[Tool]]:
+    """What is to be called, and the tools that may be; those of the provider's own never are."""
+    tools = [tool.decode() for tool in wire.tools or () if isinstance(tool, OwnTool)]
     choice = wire.tool_choice or "auto"
     name: str
     if isinstance(choice, str):
@@ -276,7 +170,7 @@ def _decode_choice(wire: _Body) -> tuple[str, list[Tool]]:
         allowed = {tool.name for tool in choice.tools}
         name, tools = choice.mode, [tool for tool in tools if tool.name in allowed]
     else:
-        name = choice.name or "" if choice.type == "function" else "auto"
+        name = choice.name or "" if choice.type in ("function", "custom") else "auto"
     if name == "required" and wire.tools and not tools:
         name = "auto"
     names = [tool.name for tool in tools]
@@ -306,18 +200,14 @@ def encode_request(request: Request) -> dict[str, Any]:
         raise ValueError(f"the Responses API knows no stop sequences: leave out stop={request.stop!r}")
     arguments: dict[str, Any] = {
         "model": request.model,
-        "input": encode_messages(request.messages),
+        "input": encode_messages(request),
         "store": False,
     }
     if request.tools:
-        # By default these functions are strict, which not every schema can be.
-        arguments["tools"] = [
-            {"type": "function", **tool.model_dump(mode="json"), "strict": False} for tool in request.tools
-        ]
+        arguments["tools"] = [_encode_tool(tool) for tool in request.tools]
         arguments["parallel_tool_calls"] = request.parallel_tool_calls
-        named = request.tool_choice not in ("auto", "none", "required")
-        function = {"type": "function", "name": request.tool_choice}
-        arguments["tool_choice"] = function if named else request.tool_choice
+        named = [_typed(tool) for tool in request.tools if tool.name == request.tool_choice]
+        arguments["tool_choice"] = named[0] if named else request.tool_choice
     if request.response_format is not None:
         wanted = request.response_format
         schema = {"name": wanted.name, "schema": dict(wanted.json_schema), "strict": True}
@@ -330,6 +220,16 @@ def encode_request(request: Request) -> dict[str, Any]:
     if request.temperature is not None:
         arguments["temperature"] = request.temperature
     return arguments
+
+
+def _typed(tool: Tool) -> dict[str, Any]:
+    return {"type": "custom" if tool.free_text else "function", "name": tool.name}
+
+
+def _encode_tool(tool: Tool) -> dict[str, Any]:
+    described = {**_typed(tool), "description": tool.description}
+    # By default these functions are strict, which not every schema can be.
+    return described if tool.free_text else {**described, "parameters": tool.parameters, "strict": False}
 
 
 def _effort(tokens: int) -> str:

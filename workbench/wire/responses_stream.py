@@ -6,9 +6,8 @@ response together again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from workbench.events import (
     Accumulator,
@@ -24,9 +23,16 @@ from workbench.events import (
 from workbench.messages import ToolCall
 from workbench.wire import sse
 from workbench.wire.dialect import Call, compact
-from workbench.wire.responses_answer import decode_completion, encode_completions, in_progress
-from workbench.wire.responses_items import (
+from workbench.wire.openai_logprobs import encode_token
+from workbench.wire.responses_answer import (
+    decode_completion,
+    encode_completions,
+    encode_logprobs,
+    in_progress,
+)
+from workbench.wire.responses_shapes import (
     call_item,
+    is_custom,
     item_id,
     message_item,
     reasoning_item,
@@ -38,36 +44,33 @@ from workbench.wire.responses_items import (
 __all__ = ["StreamDecoder", "StreamEncoder"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(NamedTuple):
     """How the text of an item is streamed.
 
     Args:
         event: ``response.{event}.delta`` and ``.done`` say it.
-        name: under which the latter has it whole.
+        name: under which the latter, and the part, have it whole.
         holder: where the item has it.
         part: the part of the item that it stands in, if it does not stand there by itself.
         part_event: ``response.{part_event}.added`` and ``.done`` say that part.
-        index: counts the parts.
-        extra: what the text's events say besides.
+        counter: counts the parts.
     """
 
     event: str
     name: str
     holder: str
-    part: Callable[[str], dict[str, Any]] | None = None
+    part: Callable[..., dict[str, Any]] | None = None
     part_event: str = ""
-    index: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    counter: str = ""
 
 
-_CONTENT = ("content_part", "content_index")
-_TEXT = _Kind("output_text", "text", "content", text_part, *_CONTENT, {"logprobs": []})
-_REFUSAL = _Kind("refusal", "refusal", "content", refusal_part, *_CONTENT)
+_TEXT = _Kind("output_text", "text", "content", text_part, "content_part", "content_index")
+_REFUSAL = _Kind("refusal", "refusal", "content", refusal_part, "content_part", "content_index")
 _SUMMARY = _Kind(
     "reasoning_summary_text", "text", "summary", summary_part, "reasoning_summary_part", "summary_index"
 )
 _ARGUMENTS = _Kind("function_call_arguments", "arguments", "arguments")
+_INPUT = _Kind("custom_tool_call_input", "input", "input")
 
 
 class StreamEncoder:
@@ -141,7 +144,9 @@ class StreamEncoder:
 
     def _start_call(self, event: ToolCallDelta) -> bytes:
         call = ToolCall(id=event.id or "", name=event.name or "")
-        return self._open(_ARGUMENTS, call_item(self._new_id("fc"), call, "in_progress"))
+        custom = is_custom(self._call.request, event.name)
+        item = call_item(self._id, self._index + 1, call, custom=custom, status="in_progress")
+        return self._open(_INPUT if custom else _ARGUMENTS, item)
 
     def _finish(self, event: Finished) -> bytes:
         response: dict[str, Any] = encode_completions(self._call, [self._answer.completion()], self._created)
@@ -162,10 +167,12 @@ class StreamEncoder:
         self._place = {"item_id": item["id"], "output_index": self._index}
         if kind is None:
             return events
-        if kind.part:
-            self._place[kind.index] = 0
-            events += self._event(f"response.{kind.part_event}.added", **self._place, part=kind.part(""))
-        name, same = f"response.{kind.event}.delta", compact({**self._place, **kind.extra})[1:-1]
+        if kind.part is not None:
+            self._place[kind.counter] = 0
+            empty = kind.part(**{kind.name: ""})
+            events += self._event(f"response.{kind.part_event}.added", **self._place, part=empty)
+        name = f"response.{kind.event}.delta"
+        same = compact(self._place | ({"logprobs": []} if kind is _TEXT else {}))[1:-1]
         self._head = f'event: {name}\ndata: {{"type":"{name}",{same},"delta":'
         return events
 
@@ -173,6 +180,9 @@ class StreamEncoder:
         if self._kind is None or not text:
             return b""
         self._said.append(text)
+        if self._kind is _TEXT and self._call.options["logprobs"] is not None:
+            token = encode_token(self._call, len(self._said) - 1, text)
+            return self._event("response.output_text.delta", **self._place, delta=text, logprobs=[token])
         self._sequence += 1
         if self._sequence - 1 <= self._after:
             return b""
@@ -181,18 +191,21 @@ class StreamEncoder:
     def _close(self, status: str | None = "completed") -> bytes:
         if self._item is None:
             return b""
-        item, kind, text = self._item, self._kind, "".join(self._said)
+        item, kind, text, events = self._item, self._kind, "".join(self._said), b""
         self._item = self._kind = None
         if "status" in item:
             item = item | {"status": status}
-        events = b""
         if kind is not None:
-            whole: Any = {kind.name: text}
-            events += self._event(f"response.{kind.event}.done", **self._place, **kind.extra, **whole)
-            item = item | {kind.holder: [kind.part(text)] if kind.part else text}
-            if kind.part:
-                part = kind.part(text)
+            whole: dict[str, Any] = {kind.name: text}
+            if kind is _TEXT:
+                whole["logprobs"] = encode_logprobs(self._call, text)
+            events = self._event(f"response.{kind.event}.done", **self._place, **whole)
+            held: Any = text
+            if kind.part is not None:
+                part = kind.part(**whole)
                 events += self._event(f"response.{kind.part_event}.done", **self._place, part=part)
+                held = [part]
+            item = item | {kind.holder: held}
         return events + self._event("response.output_item.done", output_index=self._index, item=item)
 
     def _event(self, name: str, **data: Any) -> bytes:
@@ -225,7 +238,7 @@ class StreamDecoder:
         kind = event.type
         if kind == "response.output_text.delta":
             yield TextDelta(text=event.delta)
-        elif kind == "response.function_call_arguments.delta":
+        elif kind in ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta"):
             yield ToolCallDelta(index=self._calls[event.output_index], arguments=event.delta)
         elif kind == "response.refusal.delta":
             yield RefusalDelta(text=event.delta)
@@ -246,7 +259,7 @@ class StreamDecoder:
 
     def _item(self, event: Any, *, done: bool) -> Iterator[Event]:
         item = event.item
-        if item.type == "function_call" and not done:
+        if item.type in ("function_call", "custom_tool_call") and not done:
             index = self._calls.setdefault(event.output_index, len(self._calls))
             yield ToolCallDelta(index=index, id=item.call_id, name=item.name)
         elif item.type == "reasoning" and done and item.encrypted_content:
