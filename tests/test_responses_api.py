@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from workbench.clock import now, run
 from workbench.messages import Message, Reply, Request, ToolCall
-from workbench.simulator import Faults, Latency, ModelProfile, Simulator
+from workbench.simulator import Faults, Latency, ModelProfile, RateLimits, Simulator
 
 # Its first token comes after a second, then one every tenth: five words take 1.42 s.
 STEADY = ModelProfile(
@@ -650,6 +650,40 @@ def test_only_a_streamed_job_is_streamed_again() -> None:
         return found
 
     assert talk(Simulator(), main) == [(400, "stream")] * 2
+
+
+def test_a_job_is_under_way_until_it_is_over() -> None:
+    """A limit on concurrent requests counts a job as long as it is made, though its request was answered."""
+    sim = steady(limits=RateLimits(concurrent=1), slots=9)
+
+    async def main(client: openai.AsyncOpenAI) -> None:
+        for cancelled in (True, False):
+            job = await client.responses.create(model="m", input="?", background=True)
+            assert (await refused(client.responses.create(model="m", input="?")))[0] == 429
+            if cancelled:
+                await client.responses.cancel(job.id)
+            else:
+                await asyncio.sleep(1.42)
+        await client.responses.create(model="m", input="?")
+
+    talk(sim, main)
+
+
+def test_a_jobs_prompt_is_cached_when_it_is_read() -> None:
+    """What a job has read is cached from its first token on, not from the answer to its request."""
+    prompt = "a b c d e f g h " * 200
+
+    async def main(client: openai.AsyncOpenAI) -> list[bool]:
+        await client.responses.create(model="m", input="?", background=True)
+        jobs = []
+        for instant in (0.1, 1.9, 2.6):  # the first of them starts at 1.42, and speaks from 2.42 on
+            await asyncio.sleep(instant - now())
+            jobs.append(await client.responses.create(model="m", input=prompt, background=True))
+        await asyncio.sleep(60)
+        usages = [(await client.responses.retrieve(job.id)).usage for job in jobs]
+        return [bool(usage and usage.input_tokens_details.cached_tokens) for usage in usages]
+
+    assert talk(steady(), main) == [False, False, True]
 
 
 def test_a_job_may_fail() -> None:

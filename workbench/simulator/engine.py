@@ -159,9 +159,9 @@ class Engine:
         if exchange.cancelled_at is not None or now >= exchange.complete_at - _SLACK:
             return []
         exchange.cancelled_at = now
-        if exchange.model is None or exchange.schedule is None or exchange.job is not None:
+        if exchange.model is None or exchange.schedule is None:
             return []
-        return self._leave(exchange.model, exchange, now)
+        return self._leave(exchange.model, exchange, now)  # its job, if it has one, goes on
 
     def stop(self, visit: Visit, model: ModelProfile, job: Job) -> None:
         """Stop a job, for `visit`; its place is free."""
