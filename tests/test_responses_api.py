@@ -197,6 +197,23 @@ def test_any_request_has_an_answer(body: dict[str, Any], path: str, lenient: boo
     assert sim.log[0].outcome in ("ok", "rejected")
 
 
+@pytest.mark.parametrize(
+    ("change", "param", "code"),
+    [
+        ({"max_output_tokens": 100_000}, "max_output_tokens", None),
+        ({"input": "word " * 200_000}, "input", "context_length_exceeded"),
+        ({"model": "none"}, None, "model_not_found"),
+        ({"tool_choice": "required"}, "tool_choice", None),
+    ],
+)
+def test_a_refusal_names_the_parameter(change: dict[str, Any], param: str | None, code: str | None) -> None:
+    """What is too long, or not there, is said in this API's words."""
+    asked: dict[str, Any] = {"model": "gpt-4o", "input": "?"} | change
+    status, *found = talk(Simulator(), lambda client: refused(client.responses.create(**asked)))
+    assert status == (404 if code == "model_not_found" else 400)
+    assert found[:2] == [param, code]
+
+
 # -- conversations -----------------------------------------------------------------------------------------
 
 
@@ -640,9 +657,14 @@ def test_a_streamed_job_that_moves_up() -> None:
 
 
 def test_only_a_streamed_job_is_streamed_again() -> None:
-    """Other responses can be retrieved, but not as a stream."""
+    """Other responses can be retrieved, but not as a stream; nor any from an event that has no number."""
 
     async def main(client: openai.AsyncOpenAI) -> list[Any]:
+        nowhere: Any = "x"
+        job = await client.responses.create(model="gpt-5", input="?", background=True, stream=True)
+        ((_, created),) = await collect(job, [], 1)
+        call = client.responses.retrieve(created.response.id, stream=True, starting_after=nowhere)
+        assert (await refused(call))[:3] == (400, "starting_after", "invalid_type")
         found = []
         for background in (False, True):
             response = await client.responses.create(model="gpt-5", input="?", background=background)

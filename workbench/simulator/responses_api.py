@@ -13,12 +13,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from workbench.events import Started
 from workbench.messages import Completion, Usage
 from workbench.simulator.answers import write
 from workbench.simulator.exchange import Exchange, Job, Part, Schedule
+from workbench.simulator.models import ModelProfile
 from workbench.simulator.openai_lists import list_page
 from workbench.simulator.reception import Route, Visit, digest_of, input_tokens
 from workbench.simulator.store import Item, Shelf
@@ -40,17 +42,19 @@ _REFERENCE = "item_reference"
 _MADE_UP_TOKENS, _MADE_UP_DATE = 20, 1_735_689_600
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Stored(Item):
     """A response that is kept; its `body` is what it is in the end.
 
     Args:
         context: the items that its model read, those of earlier responses included.
-        job: the work on it in the background, if it was made there.
+        model: that makes it.
+        job: the work on it in the background, if it is made there.
         work: what that makes; None: nothing, it fails.
     """
 
-    context: Sequence[dict[str, Any]] = ()
+    context: Sequence[dict[str, Any]]
+    model: ModelProfile | None
     job: Job | None = None
     work: Work | None = None
 
@@ -109,8 +113,10 @@ def _keep(
 ) -> None:
     if call.options["store"]:
         context = [*call.options["history"], *identify(call.options["input"], body["id"])]
-        maker = None if job else visit.exchange
-        _shelf(engine, visit).put(_Stored(body["id"], body, maker, context, job, work if job else None))
+        maker, work = (None, work) if job else (visit.exchange, None)
+        model = visit.exchange.model
+        stored = _Stored(body["id"], body, maker, context=context, model=model, job=job, work=work)
+        _shelf(engine, visit).put(stored)
 
 
 def _compact(engine: Engine, visit: Visit) -> None:
@@ -207,7 +213,7 @@ def _make_up(engine: Engine, visit: Visit, identity: str) -> _Stored:
     work = Work(form, call, [completion], schedule, StreamFaults(), _MADE_UP_DATE)
     job = Job(start=-math.inf, end=-math.inf)
     context = identify(call.options["input"], identity)
-    return _Stored(identity, work.encode(), None, context, job, work)
+    return _Stored(identity, work.encode(), context=context, model=model, job=job, work=work)
 
 
 def _retrieve(engine: Engine, visit: Visit) -> None:
@@ -239,8 +245,8 @@ def _cancel(engine: Engine, visit: Visit) -> None:
     stored = _find(engine, visit, visit.parameters["id"])
     if (job := stored.job) is None:
         raise WireError("invalid_request", "Cannot cancel a synchronous response.")
-    if visit.now < job.over - _SLACK:
-        engine.stop(visit, engine.profile("openai", stored.body["model"]), job)
+    if visit.now < job.over - _SLACK and stored.model is not None:
+        engine.stop(visit, stored.model, job)
     engine.reply(visit, stored.shown(visit.now))
 
 
@@ -262,20 +268,20 @@ def _follow(
     first = work.completions[0]
     head = encoder.queue(Started(id=first.id, model=first.model))
     visit.exchange.job = job
-    tokens = work.parts(encoder)
+    tokens, edge = work.parts(encoder), engine.edge_latency
     parts = engine.spoil(visit, work, tokens) if faulty else tokens
-    edge = engine.edge_latency
-    visit.exchange.stream_from(edge, _live(visit.exchange, job, edge, head, parts))
+    live = _live(visit.exchange, job, edge, chain([(-math.inf, head)], parts))
+    visit.exchange.stream_from(edge, live)
 
 
-def _live(exchange: Exchange, job: Job, edge: float, head: bytes, parts: Iterable[Part]) -> Iterator[Part]:
+def _live(exchange: Exchange, job: Job, edge: float, parts: Iterable[Part]) -> Iterator[Part]:
     """What is due when: a stream that waits for its first token does not learn that its job has moved up."""
-    yield edge, head
     for offset, part in parts:
-        due = max(job.start + offset, exchange.start + edge)
-        if job.start + offset > job.stopped_at:
+        made = job.start + offset
+        if made > job.stopped_at:
             return
         if part:
+            due = max(made, exchange.start + edge)
             exchange.end = max(exchange.end, due)
             yield due - exchange.start, part
 
