@@ -15,7 +15,8 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 # What is checked or stored never reaches a real provider.
-offline := env -u WORKBENCH_PROVIDER -u WORKBENCH_CASSETTES -u OPENAI_API_KEY -u ANTHROPIC_API_KEY
+offline := env -u WORKBENCH_PROVIDER -u WORKBENCH_CASSETTES -u WORKBENCH_TOKENIZER \
+  -u OPENAI_API_KEY -u ANTHROPIC_API_KEY
 
 # $(call step,heading,command): run it, and say how long it took.
 define step

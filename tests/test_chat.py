@@ -127,6 +127,7 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "refusal": ({"faults": REFUSING}, {}),
     "refusal of JSON": ({"faults": REFUSING}, {"response_format": Plan, "logprobs": True}),
     "logprobs": ({}, {"logprobs": True, "top_logprobs": 3, "n": 2}),
+    "logprobs of characters": ({"script": ["日本 🙃👩\u200d👧 é."]}, {"logprobs": True, "top_logprobs": 1}),
     "reasoning": ({}, {"reasoning_effort": "low"}),
     "reasoning, then calls": ({}, {"messages": ASK, "tools": TOOLS, "reasoning_effort": "low"}),
     "text and calls": (

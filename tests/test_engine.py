@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import ConfigurationError
+from workbench.messages import Completion, Message, Request, Usage
 from workbench.simulator import (
     Faults,
     Latency,
@@ -24,6 +25,9 @@ from workbench.simulator import (
 from workbench.simulator.engine import Engine
 from workbench.simulator.exchange import Breakage, Exchange
 from workbench.simulator.reception import HttpRequest
+from workbench.simulator.streaming import chunks
+from workbench.wire.dialect import Call
+from workbench.wire.openai_answer import StreamEncoder
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
@@ -191,6 +195,45 @@ def test_a_stream_sends_each_token_when_it_is_made() -> None:
     offsets = [offset for offset, _ in exchange.parts]
     assert offsets == pytest.approx(exchange.record(math.inf).tokens)
     assert exchange.head_offset == 0.02
+
+
+@given(
+    st.sampled_from(["openai", "anthropic"]),
+    st.text() | st.text("🙃日é👩\u200d a\n", max_size=30),
+    st.integers(1, 40),
+)
+def test_a_stream_ends_with_its_last_token(provider: str, text: str, limit: int) -> None:
+    """Wherever an answer is cut, even inside a character: all its text, and its end with the last token."""
+    options: dict[str, Any] = {"provider": provider, "max_tokens": limit}
+    whole = body_of(send(engine(script=text), **options))
+    exchange = send(engine(script=text), stream=True, **options)
+    offsets, parts = zip(*exchange.parts, strict=True)
+    tokens = exchange.record(math.inf).tokens
+    assert len(tokens) == max(1, *exchange.output_tokens)
+    assert {round(offset, 9) for offset in offsets} <= {*tokens}
+    assert round(offsets[-1], 9) == tokens[-1]
+    assert parts[-1].endswith(b"data: [DONE]\n\n" if provider == "openai" else b'"message_stop"}\n\n')
+    data = [line for line in b"".join(parts).decode().split("\n") if line.startswith("data: {")]
+    events = [json.loads(line.removeprefix("data: ")) for line in data]
+    if provider == "openai":
+        deltas = [choice["delta"] for event in events for choice in event["choices"]]
+        said, answer = [d["content"] for d in deltas if d and "role" not in d], whole["choices"][0]["message"]
+        assert "".join(said) == answer["content"]
+    else:
+        said = [event["delta"]["text"] for event in events if event["type"] == "content_block_delta"]
+        assert "".join(said) == "".join(block["text"] for block in whole["content"])
+    assert all(said), "nothing is sent of a token that ends inside a character"
+
+
+@pytest.mark.parametrize("counted", [1, 2, 3, 5])
+def test_a_stream_keeps_to_the_tokens_that_were_counted(counted: int) -> None:
+    """An answer of other pieces than were counted has a chunk for each token that was, and all its text."""
+    answer = Completion(id="1", model="m", text="one two three", usage=Usage(output_tokens=counted))
+    call = Call(Request(model="m", messages=(Message(role="user", content="?"),)))
+    made = chunks([answer], StreamEncoder(call, 0, 0))
+    assert len(made) == counted
+    assert all(word in b"".join(made) for word in (b"one", b" two", b" three"))
+    assert made[-1].endswith(b"data: [DONE]\n\n")
 
 
 def test_each_choice_counts() -> None:

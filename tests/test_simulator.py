@@ -258,6 +258,44 @@ def test_a_stop_sequence_ends_the_answer(kind: str) -> None:
         assert last.choices[0].finish_reason == "stop"
 
 
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+@pytest.mark.parametrize("text", ["🙃🙃 日本語 é", "👩\u200d👩\u200d👧!", "plain"])
+def test_usage_and_log_count_the_tokens_of_the_text(kind: str, text: str) -> None:
+    """What was sent late, since it ends inside a character, is counted by usage and log all the same."""
+    sim = Simulator(script=text)
+    usage = call(sim, kind).usage
+    assert (usage.completion_tokens if kind == "openai" else usage.output_tokens) == count(text)
+    assert streamed_text(streamed(sim, kind)) == text
+    assert [len(record.tokens) for record in sim.log] == [count(text)] * 2
+
+
+def test_the_models_own_words_are_counted_as_they_stand() -> None:
+    """The first sentence of an answer has no space before it, which may be a token."""
+    asked = [
+        {"role": "user", "content": "1794 is the year of the Wexford bridge. When was the Wexford bridge?"}
+    ]
+    answer = call(Simulator(), "openai", messages=asked)
+    assert text_of(answer).startswith("1794 ")
+    assert answer.usage.completion_tokens == count(text_of(answer))
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+def test_the_arguments_of_a_call_may_end_inside_a_character(kind: str) -> None:
+    """Fragments of arguments are never empty, and joined they are the arguments."""
+    wanted = ToolCall(id="", name="get_time", arguments='{"zone":"🙃👩\u200d👧日"}')
+    sim = Simulator(script=[[wanted]])
+    events = streamed(sim, kind, tools=TOOLS if kind == "openai" else CLAUDE_TOOLS)
+    if kind == "openai":
+        deltas = [event.choices[0].delta.tool_calls for event in events if event.choices]
+        fragments = [calls[0].function.arguments for calls in deltas if calls][1:]
+    else:
+        deltas = [event.delta for event in events if event.type == "content_block_delta"]
+        fragments = [delta.partial_json for delta in deltas]
+    assert all(fragments)
+    assert "".join(fragments) == wanted.arguments
+    assert sim.log[0].output_tokens == 1 + count(wanted.arguments)
+
+
 def test_n_choices_differ_and_are_counted() -> None:
     """With n choices each has words of its own, streamed as well, and the usage counts them all."""
     sim = Simulator()

@@ -281,6 +281,25 @@ def test_a_stream_that_is_dropped_is_cancelled() -> None:
     assert sim.log[0].outcome == "cancelled"
 
 
+@pytest.mark.parametrize("sync", [False, True])
+@pytest.mark.parametrize(("patience", "arrives"), [(0.15, False), (0.25, True)])
+def test_a_token_of_which_nothing_is_sent_calms_no_client(patience: float, arrives: bool, sync: bool) -> None:
+    """The read timeout is about bytes: a token that ends inside a character brings none."""
+    fast = ModelProfile(name="m", provider="openai", ttft=Latency(mean=0.05), itl=Latency(mean=0.1))
+    sim = Simulator(models=[fast], script="🙃🙃🙃")  # two tokens each
+    client = client_of(sim, "openai_sync" if sync else "openai", timeout=patience)
+
+    async def main() -> int:
+        return read_sync(client) if sync else await read(client)
+
+    if arrives:
+        assert run(main) == 5
+    else:
+        with pytest.raises((openai.APITimeoutError, httpx2.ReadTimeout)):
+            run(main)
+    assert sim.log[0].outcome == ("ok" if arrives else "cancelled")
+
+
 def test_a_stream_may_be_cancelled_as_its_token_comes() -> None:
     """At one instant the client gives up first, then the token is due: it was cancelled, nothing fails."""
     sim = simulator()

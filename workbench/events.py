@@ -27,6 +27,7 @@ __all__ = [
     "ThinkingDelta",
     "ToolCallDelta",
     "split",
+    "split_tokens",
 ]
 
 
@@ -107,21 +108,26 @@ def _text_delta(text: str) -> TextDelta:
 
 
 def split(completion: Completion) -> Iterator[Event]:
-    """The stream that says `completion` token by token; a tool call's name counts as one token.
+    """The stream that says `completion` token by token."""
+    return (event for event in split_tokens(completion) if event is not None)
 
-    A citation follows the text that it is about, and is no token.
+
+def split_tokens(completion: Completion) -> Iterator[Event | None]:
+    """An event for each token; None where one ends inside a character, and nothing can be said of it yet.
+
+    A tool call's name counts as one token.  A citation follows the text that it is about, and is none.
     """
     yield Started(id=completion.id, model=completion.model)
     *thoughts, last_thought = pieces(completion.thinking) or [""]
     for piece in thoughts:
-        yield ThinkingDelta(text=piece)
+        yield ThinkingDelta(text=piece) if piece else None
     if last_thought or completion.signature:
         yield ThinkingDelta(text=last_thought, signature=completion.signature)
     yield from _split_text(completion)
     for index, call in enumerate(completion.tool_calls):
         yield ToolCallDelta(index=index, id=call.id, name=call.name)
         for piece in pieces(call.arguments):
-            yield ToolCallDelta(index=index, arguments=piece)
+            yield ToolCallDelta(index=index, arguments=piece) if piece else None
     yield Finished(
         stop_reason=completion.stop_reason,
         stop_sequence=completion.stop_sequence,
@@ -129,16 +135,20 @@ def split(completion: Completion) -> Iterator[Event]:
     )
 
 
-def _split_text(completion: Completion) -> Iterator[Event]:
+def _split_text(completion: Completion) -> Iterator[Event | None]:
     if completion.stop_reason == "refusal":
-        yield from (RefusalDelta(text=piece) for piece in pieces(completion.text))
+        yield from (RefusalDelta(text=piece) if piece else None for piece in pieces(completion.text))
         return
     said = 0
     for citation in completion.citations:
-        yield from map(_text_delta, pieces(completion.text[said : citation.end]))
+        yield from _say(completion.text[said : citation.end])
         yield CitationDelta(citation=citation)
         said = citation.end
-    yield from map(_text_delta, pieces(completion.text[said:]))
+    yield from _say(completion.text[said:])
+
+
+def _say(text: str) -> Iterator[Event | None]:
+    return (_text_delta(piece) if piece else None for piece in pieces(text))
 
 
 class Accumulator:

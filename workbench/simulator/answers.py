@@ -61,9 +61,7 @@ def _knowledge() -> dict[str, frozenset[str]]:
     return {line: _stems(line) for line in text.splitlines()}
 
 
-@functools.lru_cache(maxsize=4096)
-def _size(sentence: str) -> int:
-    return count(" " + sentence)
+_size = functools.lru_cache(maxsize=4096)(count)  # the same sentences come again and again
 
 
 def _question(request: Request) -> str:
@@ -104,13 +102,12 @@ def write(request: Request, rng: random.Random, length: int) -> tuple[str, int]:
     for sentence in ranked:
         if parts and size >= length:
             break
-        parts.append(sentence)
-        size += _size(sentence)
+        parts.append(f" {sentence}" if parts else sentence)
+        size += _size(parts[-1])
     while size < length:  # asked for more than there is to say
-        sentence = rng.choice(ranked)
-        parts.append(sentence)
-        size += _size(sentence)
-    return " ".join(parts), size
+        parts.append(f" {rng.choice(ranked)}")
+        size += _size(parts[-1])
+    return "".join(parts), size
 
 
 def choose_tools(request: Request, rng: random.Random) -> list[Tool]:

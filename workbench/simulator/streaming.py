@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from workbench.events import split
+from workbench.events import split_tokens
 from workbench.messages import Completion
 from workbench.simulator.exchange import Breakage, Part
 from workbench.simulator.models import Faults
@@ -22,16 +22,26 @@ _NO_JSON = b"event: message\ndata: {\n\n"  # where a token says nothing
 
 def chunks(completions: Sequence[Completion], encoder: Encoder) -> list[bytes]:
     """The bytes that are due with each token: the head goes with the first, the end with the last."""
-    encode = encoder.encode
-    choices = [list(split(completion)) for completion in completions]
-    heads = [encode(events[0], index) for index, events in enumerate(choices)]
-    rows = [[encode(e, index) for e in events[1:-1]] or [b""] for index, events in enumerate(choices)]
-    for index, (row, events) in enumerate(zip(rows, choices, strict=True)):
-        row[-1] += encode(events[-1], index)
+    rows = [_row(completion, encoder, index) for index, completion in enumerate(completions)]
     made = rows[0] if len(rows) == 1 else [b"".join(column) for column in zip_longest(*rows, fillvalue=b"")]
-    made[0] = b"".join(heads) + made[0]
     made[-1] += encoder.end()
     return made
+
+
+def _row(completion: Completion, encoder: Encoder, choice: int) -> list[bytes]:
+    """What is due with each token of one choice, as many as were counted.
+
+    An answer that was cut off may end inside a character; without that its text is one of fewer tokens.
+    """
+    encode = encoder.encode
+    said = [b"" if event is None else encode(event, choice) for event in split_tokens(completion)]
+    head, *row, end = said
+    last = max(1, completion.usage.output_tokens) - 1
+    row[last:] = [b"".join(row[last:])]
+    row += [b""] * (last + 1 - len(row))
+    row[0] = head + row[0]
+    row[-1] += end
+    return row
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ def encode_logprobs(call: Call, completion: Completion) -> dict[str, object] | N
     """Those of a whole choice; None if they were not asked for, or it says nothing."""
     if call.options.get("logprobs") is None or not completion.text:
         return None
-    tokens = [encode_token(call, at, token) for at, token in enumerate(pieces(completion.text))]
+    said = filter(None, pieces(completion.text))  # a token that ends inside a character is told with the next
+    tokens = [encode_token(call, at, token) for at, token in enumerate(said)]
     refused = completion.stop_reason == "refusal"
     return {"content": None if refused else tokens, "refusal": tokens if refused else None}
 
