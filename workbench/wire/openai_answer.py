@@ -121,6 +121,8 @@ class StreamEncoder:
 
     def __init__(self, call: Call, created: int, input_tokens: int) -> None:
         self._call, self._created = call, created
+        self._functions = bool(call.options.get("functions"))
+        self._logprobs = call.options.get("logprobs") is not None
         self._head = ""
         self._tail = '],"usage":null' if call.include_usage else "]"
         self._noise = ""  # of which each chunk takes some, unless it is not to be obfuscated
@@ -130,6 +132,8 @@ class StreamEncoder:
 
     def encode(self, event: Event, choice: int = 0) -> bytes:
         """The chunk that says `event` in the choice of that index."""
+        if isinstance(event, TextDelta) and choice in self._said:  # most are, and have nothing before them
+            return self._text("content", event.text, choice)
         if isinstance(event, ThinkingDelta | CitationDelta):  # chat completions do not show them
             return b""
         if isinstance(event, Started):
@@ -162,7 +166,7 @@ class StreamEncoder:
 
     def _text(self, kind: str, text: str, choice: int) -> bytes:
         delta, logprobs = f'{{"{kind}":{compact(text)}}}', "null"
-        if self._call.options.get("logprobs") is not None:
+        if self._logprobs:
             tokens = [encode_token(self._call, self._said[choice], text)]
             logprobs = compact({"content": None, "refusal": None} | {kind: tokens})
         self._said[choice] += 1
@@ -170,7 +174,7 @@ class StreamEncoder:
 
     def _call_delta(self, event: ToolCallDelta, choice: int) -> dict[str, object]:
         arguments = {"arguments": event.arguments}
-        if self._call.options.get("functions"):
+        if self._functions:
             return {"function_call": arguments if event.name is None else {"name": event.name, **arguments}}
         delta: dict[str, object] = {"index": event.index}
         if event.name is not None:
