@@ -13,7 +13,7 @@ from workbench.messages import Completion
 from workbench.tokens import pieces
 from workbench.wire.dialect import Call
 
-__all__ = ["encode_logprobs", "encode_token"]
+__all__ = ["encode_logprobs", "encode_token", "encode_tokens"]
 
 _ALTERNATIVES = (
     *(" the", " a", " and", " of", " to", " in", " is", " it", " that", " this", " for", " with", " as"),
@@ -25,10 +25,17 @@ def encode_logprobs(call: Call, completion: Completion) -> dict[str, object] | N
     """Those of a whole choice; None if they were not asked for, or it says nothing."""
     if call.options.get("logprobs") is None or not completion.text:
         return None
-    said = filter(None, pieces(completion.text))  # a token that ends inside a character is told with the next
-    tokens = [encode_token(call, at, token) for at, token in enumerate(said)]
+    tokens = encode_tokens(call, completion.text)
     refused = completion.stop_reason == "refusal"
     return {"content": None if refused else tokens, "refusal": tokens if refused else None}
+
+
+def encode_tokens(call: Call, text: str) -> list[dict[str, object]]:
+    """Those of a text; none if they were not asked for."""
+    if call.options.get("logprobs") is None:
+        return []
+    said = filter(None, pieces(text))  # a token that ends inside a character is told with the next
+    return [encode_token(call, at, token) for at, token in enumerate(said)]
 
 
 def encode_token(call: Call, position: int, token: str) -> dict[str, object]:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.messages import Completion, Message, StopReason, ToolCall, Usage
-from workbench.tokens import pieces
 from workbench.wire.dialect import Call
-from workbench.wire.openai_logprobs import encode_token
+from workbench.wire.openai_logprobs import encode_tokens
 from workbench.wire.responses_items import seal
 from workbench.wire.responses_shapes import (
     call_item,
@@ -27,7 +26,6 @@ __all__ = [
     "decode_completion",
     "encode_compaction",
     "encode_completions",
-    "encode_logprobs",
     "in_progress",
     "unfinished",
 ]
@@ -97,7 +95,7 @@ def _encode_output(call: Call, completion: Completion) -> list[dict[str, Any]]:
     if completion.text or not (completion.tool_calls or completion.stop_reason in _REASONS):
         part = refusal_part(completion.text)
         if completion.stop_reason != "refusal":
-            part = text_part(completion.text, encode_logprobs(call, completion.text))
+            part = text_part(completion.text, encode_tokens(call, completion.text))
         output.append(message_item(item_id("msg", completion.id, len(output)), part))
     for tool_call in completion.tool_calls:
         custom = is_custom(call.request, tool_call.name)
@@ -105,13 +103,6 @@ def _encode_output(call: Call, completion: Completion) -> list[dict[str, Any]]:
     if completion.stop_reason in _REASONS and output and output[-1]["type"] != "reasoning":
         output[-1]["status"] = "incomplete"
     return output
-
-
-def encode_logprobs(call: Call, text: str) -> list[dict[str, object]]:
-    """How sure the model was of each token of a text; none if they were not asked for."""
-    if call.options["logprobs"] is None:
-        return []
-    return [encode_token(call, position, token) for position, token in enumerate(pieces(text))]
 
 
 def _shown(call: Call, thinking: str, signature: str) -> tuple[str, str | None]:

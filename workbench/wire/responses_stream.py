@@ -23,11 +23,10 @@ from workbench.events import (
 from workbench.messages import ToolCall
 from workbench.wire import sse
 from workbench.wire.dialect import Call, compact
-from workbench.wire.openai_logprobs import encode_token
+from workbench.wire.openai_logprobs import encode_token, encode_tokens
 from workbench.wire.responses_answer import (
     decode_completion,
     encode_completions,
-    encode_logprobs,
     in_progress,
 )
 from workbench.wire.responses_shapes import (
@@ -198,7 +197,7 @@ class StreamEncoder:
         if kind is not None:
             whole: dict[str, Any] = {kind.name: text}
             if kind is _TEXT:
-                whole["logprobs"] = encode_logprobs(self._call, text)
+                whole["logprobs"] = encode_tokens(self._call, text)
             events = self._event(f"response.{kind.event}.done", **self._place, **whole)
             held: Any = text
             if kind.part is not None:
