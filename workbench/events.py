@@ -36,18 +36,20 @@ class _Event(BaseModel):
 
 
 class Started(_Event):
-    """The provider has begun to answer."""
+    """The provider has begun to answer; `usage` is the prompt's, where it tells already."""
 
     type: Literal["started"] = "started"
     id: str
     model: str
+    usage: Usage = Usage()
 
 
 class TextDelta(_Event):
-    """The next piece of text."""
+    """The next piece of text; `cited` if it is part of a passage that ends with a citation."""
 
     type: Literal["text"] = "text"
     text: str
+    cited: bool = False
 
 
 class RefusalDelta(_Event):
@@ -66,7 +68,7 @@ class ThinkingDelta(_Event):
 
 
 class CitationDelta(_Event):
-    """The text since the last citation, or its end, rests on a document."""
+    """The passage that ends here rests on a document."""
 
     type: Literal["citation"] = "citation"
     citation: Citation
@@ -102,9 +104,9 @@ Event = Annotated[
 
 
 @functools.lru_cache(maxsize=4096)
-def _text_delta(text: str) -> TextDelta:
+def _text_delta(text: str, cited: bool) -> TextDelta:
     """The same words come again and again, and an event never changes."""
-    return TextDelta(text=text)
+    return TextDelta(text=text, cited=cited)
 
 
 def split(completion: Completion) -> Iterator[Event]:
@@ -117,7 +119,8 @@ def split_tokens(completion: Completion) -> Iterator[Event | None]:
 
     A tool call's name counts as one token.  A citation follows the text that it is about, and is none.
     """
-    yield Started(id=completion.id, model=completion.model)
+    prompt = completion.usage.model_copy(update={"output_tokens": 0, "thinking_tokens": 0})
+    yield Started(id=completion.id, model=completion.model, usage=prompt)
     *thoughts, last_thought = pieces(completion.thinking) or [""]
     for piece in thoughts:
         yield ThinkingDelta(text=piece) if piece else None
@@ -139,16 +142,10 @@ def _split_text(completion: Completion) -> Iterator[Event | None]:
     if completion.stop_reason == "refusal":
         yield from (RefusalDelta(text=piece) if piece else None for piece in pieces(completion.text))
         return
-    said = 0
-    for citation in completion.citations:
-        yield from _say(completion.text[said : citation.end])
-        yield CitationDelta(citation=citation)
-        said = citation.end
-    yield from _say(completion.text[said:])
-
-
-def _say(text: str) -> Iterator[Event | None]:
-    return (_text_delta(piece) if piece else None for piece in pieces(text))
+    for text, citations in completion.passages():
+        cited = bool(citations)
+        yield from (_text_delta(piece, cited) if piece else None for piece in pieces(text))
+        yield from (CitationDelta(citation=citation) for citation in citations)
 
 
 class Accumulator:

@@ -6,6 +6,8 @@ negative token limit is refused where it is made, not three stages later by a pr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -222,6 +224,17 @@ class Completion(_Frozen):
     stop_reason: StopReason = "stop"
     stop_sequence: str | None = None
     usage: Usage = Usage()
+
+    def passages(self) -> Iterator[tuple[str, tuple[Citation, ...]]]:
+        """The text, cut where citations begin and end: each part with the citations that are about it."""
+        said = 0
+        for (start, end), citations in groupby(self.citations, key=lambda c: (c.start, c.end)):
+            if start > said:
+                yield self.text[said:start], ()
+            yield self.text[start:end], tuple(citations)
+            said = end
+        if said < len(self.text):
+            yield self.text[said:], ()
 
     def to_message(self) -> Message:
         """The answer as a turn of the conversation that goes on."""
