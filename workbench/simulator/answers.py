@@ -1,29 +1,24 @@
-"""What the simulated model says: extracts that answer the prompt, tool calls, JSON.
+"""What the simulated model says: prose, tool calls, JSON, or what a script tells it to.
 
-An answer depends on the seed and on the request, on nothing else.  Without a script the model is an
-extractive one: it ranks the sentences of the conversation, and of a page of knowledge about the field,
-by the words that they share with the last question.
+An answer depends on the seed and on the request, on nothing else.
 """
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 import logging
-import math
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from itertools import count as count_from
 from typing import Any
 
 from workbench.errors import ConfigurationError
-from workbench.messages import Completion, Reply, Request, StopReason, Tool, ToolCall, Usage
+from workbench.messages import Citation, Completion, Reply, Request, StopReason, Tool, ToolCall, Usage
+from workbench.simulator.prose import Prose, question_of, stems, write
 from workbench.simulator.schemas import sample
-from workbench.tokens import count, pieces
+from workbench.tokens import pieces
 from workbench.wire.dialect import Call, compact
+from workbench.wire.signature import sign
 
 __all__ = ["Answer", "Responder", "Script", "Writer"]
 
@@ -34,80 +29,6 @@ Script = Responder | Mapping[str, Answer] | Sequence[Answer]
 _REFUSAL = Reply(text="I’m sorry, but I can’t help with that.", stop_reason="refusal")
 _log = logging.getLogger("workbench")
 _HALF = re.compile("[\ud800-\udfff]")
-_WORD = re.compile(r"[^\W_]+")
-_SENTENCE = re.compile(r"(?<=[.!?。!?])\s+|\n+")
-_STOP_WORDS = frozenset(
-    """
-    about after again all also and any are because been before being between both but can could does
-    each for from had has have how into its just like may more most much not now of only other our out
-    over same should some such than that the their them then there these they this those through too
-    under until very was were what when where which while who why will with would you your explain tell
-    give please one sentence sentences short answer question describe write say
-    """.split()  # noqa: SIM905 - one word a line would fill the page
-)
-
-
-@functools.lru_cache(maxsize=4096)
-def _stems(text: str) -> frozenset[str]:
-    """The words that carry meaning, cut to six letters so that their forms agree."""
-    words = _WORD.findall(text.lower())
-    return frozenset(w[:6] for w in words if w not in _STOP_WORDS and (len(w) > 2 or not w.isascii()))
-
-
-@functools.cache
-def _knowledge() -> dict[str, frozenset[str]]:
-    """The sentences that every model knows, each with its stems."""
-    text = files("workbench.simulator").joinpath("knowledge.txt").read_text(encoding="utf-8")
-    return {line: _stems(line) for line in text.splitlines()}
-
-
-_size = functools.lru_cache(maxsize=4096)(count)  # the same sentences come again and again
-
-
-def _question(request: Request) -> str:
-    for message in reversed(request.messages):
-        if message.role == "user":
-            return message.content
-    return request.messages[-1].content
-
-
-def _last_sentence(text: str) -> str:
-    return _SENTENCE.split(text.strip())[-1]
-
-
-def _context(request: Request, question: str) -> list[str]:
-    """Sentences that the prompt itself offers: all of it but the question asked."""
-    text = "\n".join(m.content for m in request.messages if m.role in ("system", "user", "tool"))
-    asked = _last_sentence(question)
-    sentences = (s.strip() for s in _SENTENCE.split(text))
-    return [s for s in dict.fromkeys(sentences) if s and s != asked and not s.endswith("?")]
-
-
-def write(request: Request, rng: random.Random, length: int) -> tuple[str, int]:
-    """Prose of at least `length` tokens that answers the last question from what is known.
-
-    Returns:
-        the text, and how many tokens it has.
-    """
-    results = [m.content for m in request.messages if m.role == "tool"]
-    question = _question(request)
-    wanted = _stems(question)
-    context = _context(request, question)
-
-    scores = {known: len(wanted & stems) + rng.random() / 4 for known, stems in _knowledge().items()}
-    scores |= {own: len(wanted & _stems(own)) + 0.5 + rng.random() / 4 for own in context}
-    ranked = sorted(scores, key=scores.__getitem__, reverse=True)
-    parts = [f"The tools say: {'; '.join(results)}."] if results else []
-    size = sum(count(part) for part in parts)
-    for sentence in ranked:
-        if parts and size >= length:
-            break
-        parts.append(f" {sentence}" if parts else sentence)
-        size += _size(parts[-1])
-    while size < length:  # asked for more than there is to say
-        parts.append(f" {rng.choice(ranked)}")
-        size += _size(parts[-1])
-    return "".join(parts), size
 
 
 def choose_tools(request: Request, rng: random.Random) -> list[Tool]:
@@ -119,8 +40,8 @@ def choose_tools(request: Request, rng: random.Random) -> list[Tool]:
         return named
     if request.tool_choice == "auto" and request.messages[-1].role == "tool":
         return []  # the results are there: now it answers
-    wanted = _stems(_question(request))
-    scores = [len(wanted & _stems(f"{t.name.replace('_', ' ')} {t.description}")) for t in request.tools]
+    wanted = stems(question_of(request))
+    scores = [len(wanted & stems(f"{t.name.replace('_', ' ')} {t.description}")) for t in request.tools]
     best = [tool for tool, score in zip(request.tools, scores, strict=True) if score]
     if not best and request.tool_choice == "required":
         best = [rng.choice(request.tools)]
@@ -144,6 +65,7 @@ class Writer:
         rng: random.Random,
         *,
         length: int,
+        room: int,
         id: str,
         call_prefix: str,
         prompt: Usage,
@@ -152,8 +74,10 @@ class Writer:
         """The choices that answer `call`.
 
         Args:
+            call: what is asked.
             rng: decides every choice of words.
             length: tokens that the model would write by itself.
+            room: tokens that the context window has left.
             id: of the completion.
             call_prefix: with which the ids of tool calls begin.
             prompt: the usage as far as the prompt goes.
@@ -161,48 +85,54 @@ class Writer:
         """
         request = call.request
         scripted = _REFUSAL if refuse else _scripted(self._respond, request)
+        limit = min(request.max_tokens or room, room)
+        cut: StopReason = "length" if limit == request.max_tokens else "context_window"
         choices = []
         for _ in range(call.n):
-            reply, size = (scripted, None) if scripted is not None else _compose(request, rng, length)
+            reply, prose = _compose(request, rng, length) if scripted is None else (scripted, None)
             calls = [_with_id(c, call_prefix, rng) for c in reply.tool_calls]
             thinking = reply.thinking or _think(request, rng, length, quiet=scripted is not None)
-            thoughts = pieces(thinking)[: request.max_tokens]
+            thoughts = pieces(thinking)[: int(limit)]
             thinking, thought = "".join(thoughts), len(thoughts)
-            text, kept, used, reason, stop = _limit(request, reply.text, calls, size, thought)
+            size = prose.tokens if prose else None
+            text, kept, used, reason, stop = _limit(request, reply.text, calls, size, limit - thought)
             choices.append(
                 Completion(
                     id=id,
                     model=request.model,
                     text=text,
                     thinking=thinking,
-                    signature=_sign(thinking) if thinking else "",
+                    signature=sign(thinking) if thinking else "",
+                    citations=_clip(prose.citations, text) if prose else (),
                     tool_calls=tuple(kept),
-                    stop_reason=reply.stop_reason if reply.stop_reason and reason != "length" else reason,
+                    stop_reason=cut if reason == "length" else reply.stop_reason or reason,
                     stop_sequence=stop,
-                    usage=prompt + Usage(output_tokens=used, thinking_tokens=thought),
+                    usage=prompt + Usage(output_tokens=thought + used, thinking_tokens=thought),
                 )
             )
         return choices
 
 
-def _sign(thinking: str) -> str:
-    return base64.b64encode(hashlib.blake2b(thinking.encode()).digest()).decode()
+def _clip(citations: Sequence[Citation], text: str) -> tuple[Citation, ...]:
+    """What is left of the citations of a text that was cut off."""
+    end = len(text)
+    return tuple(c if c.end <= end else c.model_copy(update={"end": end}) for c in citations if c.start < end)
 
 
 def _think(request: Request, rng: random.Random, length: int, *, quiet: bool) -> str:
     """What the model thinks before it answers; a scripted one thinks nothing of its own."""
     if request.thinking_tokens is None or quiet:
         return ""
-    wanted, _ = write(request, rng, max(length, request.thinking_tokens // 4))
+    wanted = write(request, rng, max(length, request.thinking_tokens // 4)).text
     return "".join(pieces(wanted)[: request.thinking_tokens])
 
 
-def _compose(request: Request, rng: random.Random, length: int) -> tuple[Reply, int | None]:
-    """The model's own answer, and how many tokens that has, where it is known."""
+def _compose(request: Request, rng: random.Random, length: int) -> tuple[Reply, Prose | None]:
+    """The model's own answer; as prose, where it is nothing else."""
     if tools := choose_tools(request, rng):
-        hints = _question(request)
+        hints = question_of(request)
         arguments = [
-            write(request, rng, 1)[0]
+            write(request, rng, 1).text
             if tool.free_text
             else compact(sample({"type": "object", **tool.parameters}, rng, hints))
             for tool in tools
@@ -212,12 +142,12 @@ def _compose(request: Request, rng: random.Random, length: int) -> tuple[Reply, 
             tool_calls=tuple(ToolCall(id="", name=t.name, arguments=text) for t, text in calls)
         ), None
     if request.response_format is None:
-        text, size = write(request, rng, length)
-        return Reply(text=text), size
+        prose = write(request, rng, length)
+        return Reply(text=prose.text), prose
     schema = request.response_format.json_schema
     if schema == {"type": "object"}:  # any object will do
-        return Reply(text=compact({"answer": write(request, rng, length)[0]})), None
-    return Reply(text=compact(sample(schema, rng, _question(request)))), None
+        return Reply(text=compact({"answer": write(request, rng, length).text})), None
+    return Reply(text=compact(sample(schema, rng, question_of(request)))), None
 
 
 def _responder(script: Script | None) -> Responder:
@@ -273,23 +203,22 @@ def _with_id(call: ToolCall, prefix: str, rng: random.Random) -> ToolCall:
 
 
 def _limit(
-    request: Request, text: str, calls: Sequence[ToolCall], size: int | None, thought: int
+    request: Request, text: str, calls: Sequence[ToolCall], size: int | None, limit: float
 ) -> tuple[str, Sequence[ToolCall], int, StopReason, str | None]:
     """Apply the stop sequences and the length limit.
 
     Args:
-        request: it sets them.
+        request: it sets the stop sequences.
         text: what the model would say.
         calls: the tools that it would call.
         size: of the text in tokens, if it is known and all there is.
-        thought: tokens that it has thought before; they count.
+        limit: tokens that there may be.
 
     Returns:
         text, tool calls, tokens, and why and at which stop sequence it ends.
     """
-    limit = math.inf if request.max_tokens is None else max(0, request.max_tokens - thought)
     if size is not None and size <= limit and not request.stop:
-        return text, [], thought + size, "stop", None
+        return text, [], size, "stop", None
     stop = None
     found = [(at, stop) for stop in request.stop if stop and (at := text.find(stop)) >= 0]
     if found:
@@ -298,8 +227,8 @@ def _limit(
     tokens = pieces(text)
     left = limit - len(tokens)
     if left < 0:
-        return "".join(tokens[: int(limit)]), [], thought + int(limit), "length", None
-    return _limit_calls(text, calls, thought + len(tokens), left, stop)
+        return "".join(tokens[: int(limit)]), [], int(limit), "length", None
+    return _limit_calls(text, calls, len(tokens), left, stop)
 
 
 def _limit_calls(

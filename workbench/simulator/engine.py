@@ -15,6 +15,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +43,7 @@ from workbench.simulator.slots import Place, Slots
 from workbench.simulator.store import Shelf
 from workbench.simulator.streaming import StreamFaults
 from workbench.simulator.work import Work
+from workbench.wire import sse
 from workbench.wire.anthropic import AnthropicDialect
 from workbench.wire.dialect import Call, Dialect, ErrorKind, Format, WireError, compact, milliseconds
 from workbench.wire.openai import OpenAIDialect
@@ -51,6 +53,19 @@ __all__ = ["Engine"]
 DIALECTS: dict[str, Dialect] = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
 _ROUTERS = {"openai": Router(openai_api.ROUTES), "anthropic": Router(anthropic_api.ROUTES)}
 _SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A request that has been read: what decides its answer."""
+
+    form: Format
+    call: Call
+    model: ModelProfile
+    cache: PromptCache
+    words: random.Random
+    noise: random.Random
+    length: int
 
 
 class Engine:
@@ -241,37 +256,58 @@ class Engine:
 
     def ask(self, visit: Visit, form: Format, job: Job | None = None) -> Work:
         """Decide what the model answers and when; the exchange, or its job, takes its place in the queue."""
-        exchange, dialect, now = visit.exchange, visit.dialect, visit.now
+        visit.exchange.job = job
+        draft = self._read(visit, form)
+        estimate = draft.call.request.max_tokens or draft.length
+        if visit.dialect.name == "anthropic":
+            estimate = min(estimate, draft.length)
+        reserved = estimate * draft.call.n
+        account = self.charge(visit, draft.model, reserved)
+        self.fail(draft.noise)
+        work = self._answer(visit, draft)
+        account.settle(reserved, work.usage.output_tokens, visit.now)
+        self.admit(visit, draft.model, account, work.schedule, work.usage)
+        return work
+
+    def ask_apart(self, visit: Visit, form: Format) -> Work:
+        """The same apart from what is asked live: at half the price, no limit, no fault and no queue."""
+        draft, exchange = self._read(visit, form), visit.exchange
+        work = self._answer(visit, draft)
+        exchange.schedule, exchange.duration = work.schedule, work.schedule.last
+        self._accounts.bill(draft.model.provider, visit.key, draft.model.cost(work.usage) / 2)
+        return work
+
+    def _read(self, visit: Visit, form: Format) -> _Draft:
+        """Understand what is asked, and how much of it is known already."""
+        exchange = visit.exchange
         body = visit.json()
         call, digest = form.decode(body), visit.digest(body)
-        exchange.stream, exchange.job = call.stream, job
+        exchange.stream = call.stream
         exchange.input_tokens = input_tokens(call.request)
-        model = self.profile(dialect.name, call.request.model, embeds=False)
+        model = self.profile(visit.dialect.name, call.request.model, embeds=False)
         check_size(model, call.request, exchange.input_tokens, form)
         exchange.model = model
-        identity = (model.provider, visit.key, model.name)
-        cache = self._caches.setdefault(identity, PromptCache(model.cache_minimum_tokens))
-        exchange.cached_tokens = min(cache.find(call.prefixes, now), exchange.input_tokens)
         noise, words = self.noise(digest), random.Random(f"{self.seed}/{digest}")
         natural = min(max(1, round(model.answer_tokens.draw(words))), model.max_output_tokens)
-        estimate = call.request.max_tokens or natural
-        if dialect.name == "anthropic":
-            estimate = min(estimate, natural)
-        reserved = estimate * call.n
-        account = self.charge(visit, model, reserved)
-        self.fail(noise)
-        kept = min(cache.keep(call.prefixes, now, exchange), exchange.input_tokens)
+        identity = (model.provider, visit.key, model.name)
+        cache = self._caches.setdefault(identity, PromptCache(model.cache_minimum_tokens))
+        exchange.cached_tokens = min(cache.find(call.prefixes, visit.now), exchange.input_tokens)
+        return _Draft(form, call, model, cache, words, noise, natural)
+
+    def _answer(self, visit: Visit, draft: _Draft) -> Work:
+        """Write the answer, and decide when each token is made."""
+        exchange, call = visit.exchange, draft.call
+        kept = min(draft.cache.keep(call.prefixes, visit.now, exchange), exchange.input_tokens)
+        written = max(0, kept - exchange.cached_tokens) if visit.dialect.caches_on_demand else 0
         prompt = Usage(
             input_tokens=exchange.input_tokens,
             cached_tokens=exchange.cached_tokens,
-            cache_write_tokens=max(0, kept - exchange.cached_tokens) if dialect.caches_on_demand else 0,
+            cache_write_tokens=written,
         )
-        completions = self._write(visit, form, call, natural, words, noise, prompt)
+        completions = self._write(draft, prompt)
         exchange.output_tokens = tuple([completion.usage.output_tokens for completion in completions])
-        account.settle(reserved, sum(exchange.output_tokens), now)
-        schedule, faults = self._schedule(exchange, call, model, noise)
-        self.admit(visit, model, account, schedule, prompt + Usage(output_tokens=sum(exchange.output_tokens)))
-        return Work(form, call, completions, schedule, faults, int(visit.date.timestamp()))
+        schedule, faults = self._schedule(exchange, call, draft.model, draft.noise)
+        return Work(draft.form, call, completions, schedule, faults, int(visit.date.timestamp()))
 
     def admit(
         self, visit: Visit, model: ModelProfile, account: Account, schedule: Schedule, usage: Usage
@@ -316,23 +352,16 @@ class Engine:
         if noise.random() < faults.overload_rate:
             raise _failure("overloaded")
 
-    def _write(
-        self,
-        visit: Visit,
-        form: Format,
-        call: Call,
-        length: int,
-        words: random.Random,
-        noise: random.Random,
-        prompt: Usage,
-    ) -> list[Completion]:
+    def _write(self, draft: _Draft, prompt: Usage) -> list[Completion]:
+        form, model, noise = draft.form, draft.model, draft.noise
         identity = f"{form.id_prefix}{noise.getrandbits(112):028x}"
         rate = self.faults.refusal_rate
         try:
             return self._writer.write(
-                call,
-                words,
-                length=length,
+                draft.call,
+                draft.words,
+                length=draft.length,
+                room=max(1, model.context_window - prompt.input_tokens),
                 id=identity,
                 call_prefix=form.call_id_prefix,
                 prompt=prompt,
@@ -352,7 +381,7 @@ class Engine:
         tokens = max(1, *exchange.output_tokens)
         stall_at = noise.randrange(tokens) if noise.random() < faults.stall_rate else tokens
         spoilt = StreamFaults.draw(faults, noise, tokens) if call.stream else StreamFaults()
-        made = tokens if exchange.job else int(min(tokens, spoilt.disconnect_at + 1))
+        made = tokens if exchange.job else int(min(tokens, spoilt.last + 1))
         gaps, pause = model.gaps(self.seed), faults.stall_seconds
         return Schedule(gaps, origin, first, made, stall_at, pause), spoilt
 
@@ -373,9 +402,15 @@ class Engine:
             exchange.outcome, exchange.error = "broken", faults.name
             spoilt_at = exchange.place.start + work.schedule.offsets()[int(faults.first)]
             exchange.spoilt_offset = spoilt_at - exchange.start
-        spoilt: Iterable[Part] = faults.spoil(parts) if faults else parts
+        spoilt: Iterable[Part] = faults.spoil(parts, self._stream_error(visit)) if faults else parts
         # A client's patience ends with nothing sent, thoughts or none.
         return ((offset, part) for offset, part in spoilt if part)
+
+    def _stream_error(self, visit: Visit) -> bytes:
+        """What an overloaded server says when the head of the answer has long been sent."""
+        dialect = visit.dialect
+        _, body = dialect.encode_error(_failure("overloaded"), visit.exchange.request_id)
+        return sse.encode(body.decode(), dialect.error_event)
 
 
 class _Broken(Exception):

@@ -108,6 +108,7 @@ class ModelProfile(_Config):
         output_price: dollars for a million output tokens.
         dimensions: of its embeddings; None: it is a model that answers.
         released: the day on which it came out.
+        retires: the day on which it is to be withdrawn; None: there is none yet.
     """
 
     name: str = Field(min_length=1)
@@ -125,6 +126,7 @@ class ModelProfile(_Config):
     output_price: float = Field(default=4.0, ge=0)
     dimensions: int | None = Field(default=None, ge=1)
     released: date = date(2025, 1, 1)
+    retires: date | None = None
 
     def cost(self, usage: Usage) -> float:
         """What a call costs, in dollars."""
@@ -158,6 +160,7 @@ class Faults(_Config):
         disconnect_rate: a stream breaks off in the middle.
         stall_rate: the answer stands still in the middle for `stall_seconds`.
         malformed_rate: a stream contains a broken event.
+        stream_error_rate: a stream ends in the middle by an event that says "overloaded".
         refusal_rate: the model declines to answer.
         split_characters: chunks of a stream end inside multi-byte characters.
         outages: windows in which all requests fail.
@@ -171,6 +174,7 @@ class Faults(_Config):
     stall_rate: float = Field(default=0, ge=0, le=1)
     stall_seconds: Seconds = Field(default=60, gt=0)
     malformed_rate: float = Field(default=0, ge=0, le=1)
+    stream_error_rate: float = Field(default=0, ge=0, le=1)
     refusal_rate: float = Field(default=0, ge=0, le=1)
     split_characters: bool = False
     outages: tuple[Outage, ...] = ()

@@ -174,8 +174,10 @@ def authorize(key: str, scope: str, keys: Keys | None) -> None:
 
 
 def input_tokens(request: Request) -> int:
-    """How many tokens the prompt has."""
-    return count(request.text) + _MESSAGE_TOKENS * len(request.messages)
+    """How many tokens the model reads: messages, documents, its own tool calls, and what tools there are."""
+    tools = sum(count(compact(tool.model_dump())) for tool in request.tools)
+    calls = sum(count(call.arguments) for message in request.messages for call in message.tool_calls)
+    return count(request.text) + tools + calls + _MESSAGE_TOKENS * len(request.messages)
 
 
 def check_size(model: ModelProfile, request: Request, input_tokens: int, form: Format) -> None:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.events import Started
 from workbench.messages import Completion, Usage
-from workbench.simulator.answers import write
 from workbench.simulator.exchange import Exchange, Job, Part, Schedule
 from workbench.simulator.models import ModelProfile
 from workbench.simulator.openai_lists import list_page
+from workbench.simulator.prose import write
 from workbench.simulator.reception import Route, Visit, digest_of, input_tokens
 from workbench.simulator.store import Item, Shelf
 from workbench.simulator.streaming import StreamFaults
@@ -206,9 +206,10 @@ def _make_up(engine: Engine, visit: Visit, identity: str) -> _Stored:
     form, model = _form(engine, visit), engine.offered("openai")[0]
     call = decode_request({"model": model.name, "input": "?", "background": True, "stream": True})
     rng = random.Random(f"{engine.seed}/{identity}")
-    text, size = write(call.request, rng, _MADE_UP_TOKENS)
+    prose = write(call.request, rng, _MADE_UP_TOKENS)
+    size = prose.tokens
     usage = Usage(input_tokens=input_tokens(call.request), output_tokens=size)
-    completion = Completion(id=identity, model=model.name, text=text, usage=usage)
+    completion = Completion(id=identity, model=model.name, text=prose.text, usage=usage)
     schedule = Schedule(model.gaps(engine.seed), 0, 0.0, size, size, 0.0)
     work = Work(form, call, [completion], schedule, StreamFaults(), _MADE_UP_DATE)
     job = Job(start=-math.inf, end=-math.inf)

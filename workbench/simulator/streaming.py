@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from workbench.events import split_tokens
+from workbench.events import CitationDelta, Event, split_tokens
 from workbench.messages import Completion
 from workbench.simulator.exchange import Breakage, Part
 from workbench.simulator.models import Faults
@@ -33,9 +33,9 @@ def _row(completion: Completion, encoder: Encoder, choice: int) -> list[bytes]:
 
     An answer that was cut off may end inside a character; without that its text is one of fewer tokens.
     """
-    encode = encoder.encode
-    said = [b"" if event is None else encode(event, choice) for event in split_tokens(completion)]
-    head, *row, end = said
+    encode, events = encoder.encode, list(split_tokens(completion))
+    said = [b"" if event is None else encode(event, choice) for event in events]
+    head, *row, end = _glue(said, events) if completion.citations else said
     last = max(1, completion.usage.output_tokens) - 1
     row[last:] = [b"".join(row[last:])]
     row += [b""] * (last + 1 - len(row))
@@ -44,22 +44,34 @@ def _row(completion: Completion, encoder: Encoder, choice: int) -> list[bytes]:
     return row
 
 
+def _glue(said: Sequence[bytes], events: Sequence[Event | None]) -> list[bytes]:
+    """One chunk a token: a citation is none, it goes with the token before."""
+    tokens: list[bytes] = []
+    for chunk, event in zip(said, events, strict=True):
+        if isinstance(event, CitationDelta):
+            tokens[-1] += chunk
+        else:
+            tokens.append(chunk)
+    return tokens
+
+
 @dataclass(frozen=True, slots=True)
 class StreamFaults:
     """Where a stream goes wrong, by the number of the token; beyond its end: nowhere."""
 
     disconnect_at: float = math.inf
+    error_at: float = math.inf
     malformed_at: float = math.inf
     split_characters: bool = False
 
     @classmethod
     def draw(cls, faults: Faults, rng: random.Random, tokens: int) -> StreamFaults:
         """Decide for one stream."""
-        disconnect_at, malformed_at = (
+        disconnect_at, malformed_at, error_at = (
             rng.randrange(tokens) if rng.random() < rate else math.inf
-            for rate in (faults.disconnect_rate, faults.malformed_rate)
+            for rate in (faults.disconnect_rate, faults.malformed_rate, faults.stream_error_rate)
         )
-        return cls(disconnect_at, malformed_at, faults.split_characters)
+        return cls(disconnect_at, error_at, malformed_at, faults.split_characters)
 
     def __bool__(self) -> bool:
         return self.split_characters or self.first < math.inf
@@ -67,19 +79,26 @@ class StreamFaults:
     @property
     def first(self) -> float:
         """The first token that does not come as it should."""
-        return min(self.disconnect_at, self.malformed_at)
+        return min(self.last, self.malformed_at)
+
+    @property
+    def last(self) -> float:
+        """The token in place of which the stream ends."""
+        return min(self.disconnect_at, self.error_at)
 
     @property
     def name(self) -> str:
         """What the log calls it."""
-        return "malformed" if self.malformed_at < self.disconnect_at else "disconnected"
+        if self.malformed_at < self.last:
+            return "malformed"
+        return "overloaded" if self.error_at < self.disconnect_at else "disconnected"
 
-    def spoil(self, parts: Iterable[tuple[float, bytes]]) -> Iterator[Part]:
-        """The parts as they go out."""
+    def spoil(self, parts: Iterable[tuple[float, bytes]], error: bytes) -> Iterator[Part]:
+        """The parts as they go out; `error` is what an overloaded server says in a stream."""
         rest, offset = b"", 0.0
         for token, (offset, chunk) in enumerate(parts):
-            if token == self.disconnect_at:
-                yield offset, Breakage.DISCONNECTED
+            if token == self.last:
+                yield offset, Breakage.DISCONNECTED if token == self.disconnect_at else rest + error
                 return
             if token == self.malformed_at:
                 start = chunk.find(b"data: ")

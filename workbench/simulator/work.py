@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from workbench.messages import Completion
+from workbench.messages import Completion, Usage
 from workbench.simulator.exchange import Schedule
 from workbench.simulator.streaming import StreamFaults, chunks
 from workbench.wire.dialect import Call, Encoder, Format
@@ -23,6 +23,12 @@ class Work:
     schedule: Schedule
     faults: StreamFaults
     created: int
+
+    @property
+    def usage(self) -> Usage:
+        """What all of it is charged for."""
+        said = sum(completion.usage.output_tokens for completion in self.completions)
+        return self.completions[0].usage.model_copy(update={"output_tokens": said})
 
     def encode(self) -> dict[str, object]:
         """The whole answer as its endpoint shows it."""

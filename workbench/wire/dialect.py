@@ -186,6 +186,7 @@ class Dialect(Protocol):
         request_id_header: in which it sends a request's id.
         timing_header: in which it says how long an answer took it, in milliseconds; None: it does not.
         headers: that every response has.
+        error_event: the name of a stream's event that says an error; None: it has none.
         spent_message: what it says to a key whose money is used up.
         caches_on_demand: what a cache keeps is asked for and costs more, and no rate limit counts what is
             read from it; else the provider caches by itself.
@@ -195,6 +196,7 @@ class Dialect(Protocol):
     request_id_header: str
     timing_header: str | None
     headers: Mapping[str, str]
+    error_event: str | None
     spent_message: str
     caches_on_demand: bool
 

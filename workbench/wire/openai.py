@@ -68,6 +68,7 @@ class OpenAIDialect:
     request_id_header = "x-request-id"
     timing_header: str | None = "openai-processing-ms"
     headers: Mapping[str, str] = {"openai-version": "2020-10-01", "openai-organization": ORGANIZATION}
+    error_event: str | None = None
     caches_on_demand = False
     spent_message = (
         "You exceeded your current quota, please check your plan and billing details. For more information "
