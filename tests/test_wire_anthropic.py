@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from workbench.events import Accumulator, Event, ToolCallDelta, split
+from workbench.events import Accumulator, Event, Finished, Started, ToolCallDelta, split
 from workbench.messages import (
+    Citation,
     Completion,
+    Document,
     Message,
     Request,
     ResponseFormat,
@@ -27,9 +29,14 @@ from workbench.messages import (
     Usage,
 )
 from workbench.wire.anthropic import MESSAGES, AnthropicDialect
-from workbench.wire.anthropic_answer import StreamDecoder, decode_completion
-from workbench.wire.anthropic_request import DEFAULT_MAX_TOKENS, encode_request
+from workbench.wire.anthropic_client import (
+    DEFAULT_MAX_TOKENS,
+    StreamDecoder,
+    decode_completion,
+    encode_request,
+)
 from workbench.wire.dialect import Call, LimitState, WireError, compact
+from workbench.wire.signature import sign
 
 DIALECT = AnthropicDialect()
 CALL = Call(request=Request(model="m", messages="?"))  # type: ignore[arg-type]
@@ -42,38 +49,78 @@ JSON = st.recursive(
 )
 INPUTS = st.dictionaries(st.text(max_size=4), JSON, max_size=3).map(compact)
 CALLS = st.builds(ToolCall, id=st.text(min_size=1, max_size=9), name=NAMES, arguments=INPUTS)
-USAGES = st.builds(Usage, input_tokens=st.integers(1, 9999), output_tokens=st.integers(0, 9999))
+DOCUMENTS = st.builds(Document, text=TEXTS, title=st.none() | TEXTS, citations=st.just(True))
 EVENTS: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> Usage:
+    """What a call was charged for: parts are no more than the whole."""
+    fresh, read, written, said, thought = (draw(st.integers(0, 9999)) for _ in range(5))
+    return Usage(
+        input_tokens=fresh + read + written,
+        output_tokens=said + thought,
+        cached_tokens=read,
+        cache_write_tokens=written,
+        thinking_tokens=thought,
+    )
+
+
+@st.composite
+def citations(draw: st.DrawFn, text: str) -> tuple[Citation, ...]:
+    """Citations of passages that do not overlap, some of them of several sources."""
+    cuts = sorted(draw(st.sets(st.integers(0, len(text)), max_size=6)))
+    return tuple(
+        Citation(
+            start=start,
+            end=end,
+            document=draw(st.integers(0, 9)),
+            title=draw(st.none() | TEXTS),
+            cited_text=draw(TEXTS),
+            source_start=draw(st.integers(0, 99)),
+        )
+        for start, end in pairwise(cuts)
+        for _ in range(draw(st.integers(0, 2)))
+    )
 
 
 @st.composite
 def completions(draw: st.DrawFn) -> Completion:
     """Answers that Anthropic's protocol can say."""
     calls = tuple(draw(st.lists(CALLS, max_size=3)))
-    reasons: list[StopReason] = ["stop", "length", "tool_calls", "refusal"]
+    reasons: list[StopReason] = ["stop", "length", "context_window", "tool_calls", "refusal", "pause"]
     reason = draw(st.sampled_from(reasons))
+    text, thinking = draw(TEXTS), draw(TEXTS)
     return Completion(
         id=draw(st.text(min_size=1)),
         model=draw(st.text(min_size=1)),
-        text=draw(TEXTS),
+        text=text,
+        thinking=thinking,
+        signature=sign(thinking) if thinking else "",
+        citations=() if reason == "refusal" else draw(citations(text)),
         tool_calls=calls,
         stop_reason=reason,
         stop_sequence=draw(st.none() | st.text(min_size=1)) if reason == "stop" else None,
-        usage=draw(USAGES),
+        usage=draw(usages()),
     )
 
 
-FIRST = st.builds(Message, role=st.sampled_from(["user", "assistant"]), content=TEXTS)
-TURNS = (
-    FIRST
-    | st.builds(Message, role=st.just("tool"), content=TEXTS, tool_call_id=st.text(min_size=1))
-    | st.builds(
-        Message,
-        role=st.just("assistant"),
-        content=TEXTS,
-        tool_calls=st.lists(CALLS, min_size=1, max_size=2).map(tuple),
+@st.composite
+def turns(draw: st.DrawFn) -> list[Message]:
+    """What the user says, or a tool loop: calls, after some thoughts, and a result for each of them."""
+    documents = tuple(draw(st.lists(DOCUMENTS, max_size=2)))
+    said = Message(role="user", content=draw(TEXTS), documents=documents)
+    calls = tuple(draw(st.lists(CALLS, max_size=2, unique_by=lambda call: call.id)))
+    thinking = draw(TEXTS)
+    answer = Message(
+        role="assistant",
+        content=draw(TEXTS),
+        thinking=thinking,
+        signature=sign(thinking),
+        tool_calls=calls,
     )
-)
+    results = [Message(role="tool", content=draw(TEXTS), tool_call_id=call.id) for call in calls]
+    return [said, answer, *results]
 
 
 @st.composite
@@ -81,15 +128,21 @@ def requests(draw: st.DrawFn) -> Request:
     """Any request of ours that says what Anthropic wants said: one system prompt, a length limit."""
     schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}}
     system = draw(st.none() | st.builds(Message, role=st.just("system"), content=st.text(min_size=1)))
-    messages = [draw(FIRST), *draw(st.lists(TURNS, max_size=4))]
+    messages = [message for turn in draw(st.lists(turns(), min_size=1, max_size=3)) for message in turn]
     tools = [
         Tool(
             name=name, description=draw(TEXTS), parameters=draw(st.sampled_from([schema, {"type": "object"}]))
         )
         for name in draw(st.lists(NAMES, unique=True, max_size=3))
     ]
+    budget = draw(st.none() | st.integers(1024, 9999))
+    cites = any(message.documents for message in messages)
     choice = draw(
-        st.sampled_from(["auto", "none", "required", *(t.name for t in tools)] if tools else ["auto"])
+        st.sampled_from(
+            ["auto", "none", *(["required", *(t.name for t in tools)] if budget is None else [])]
+            if tools
+            else ["auto"]
+        )
     )
     return Request(
         model=draw(st.text()),
@@ -97,10 +150,11 @@ def requests(draw: st.DrawFn) -> Request:
         tools=tuple(tools),
         tool_choice=choice,
         parallel_tool_calls=draw(st.booleans()) if tools and choice != "none" else True,
-        response_format=draw(st.none() | st.just(ResponseFormat(json_schema=schema))),
-        max_tokens=draw(st.integers(1, 999)),
+        response_format=None if cites else draw(st.none() | st.just(ResponseFormat(json_schema=schema))),
+        max_tokens=draw(st.integers(1, 999)) + (budget or 0),
         stop=tuple(draw(st.lists(TEXTS, max_size=3))),
-        temperature=draw(st.none() | st.floats(0, 1)),
+        temperature=draw(st.none() | (st.floats(0, 1) if budget is None else st.just(1.0))),
+        thinking_tokens=budget,
     )
 
 
@@ -174,7 +228,8 @@ def test_events_come_in_the_order_of_the_api(completion: Completion) -> None:
         if body["type"] != "ping":
             EVENTS.validate_python(body)
     kinds = [body["type"] for body in bodies if body["type"] not in ("content_block_delta", "ping")]
-    blocks = bool(completion.text) + len(completion.tool_calls)
+    passages = [completion.text] if completion.stop_reason == "refusal" else list(completion.passages())
+    blocks = bool(completion.thinking) + len(passages if completion.text else ()) + len(completion.tool_calls)
     blocks_said = ["content_block_start", "content_block_stop"] * blocks
     assert kinds == ["message_start", *blocks_said, "message_delta", "message_stop"]
     assert [body["type"] for body in bodies].count("ping") == bool(blocks)
@@ -280,27 +335,76 @@ def test_a_refusal_names_the_place(change: dict[str, Any], complaint: str) -> No
 
 
 def test_blocks_of_a_message_are_read() -> None:
-    """Texts are joined, pictures let through, tool calls and results kept apart."""
-    body = {
-        "model": "m",
-        "max_tokens": 9,
-        "system": [{"type": "text", "text": "S"}],
-        "messages": [
-            {
-                "role": "user",
-                "content": [
-                    {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "1"}]},
-                    {"type": "image", "source": {}},
-                    {"type": "text", "text": "Well?"},
-                ],
-            }
-        ],
-    }
-    assert MESSAGES.decode(body).request.messages == (
+    """Texts are joined, pictures let through, tool calls, results and documents kept apart."""
+    source = {"type": "content", "content": [{"type": "text", "text": "D1"}, {"type": "text", "text": "D2"}]}
+    pdf = {"type": "base64", "media_type": "application/pdf", "data": "JVBE"}
+    found = {"type": "search_result", "title": "T", "source": "s", "content": [{"type": "text", "text": "F"}]}
+    result = [{"type": "text", "text": "1"}, {"type": "document", "source": pdf, "title": "P"}, found]
+    call = {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}}
+    said = [{"type": "text", "text": "Let "}, {"type": "text", "text": "me see."}]
+    user = [
+        {"type": "tool_result", "tool_use_id": "a", "content": result, "is_error": True},
+        {"type": "image", "source": {}},
+        {"type": "document", "source": source},
+        {"type": "text", "text": "Well?"},
+        {"type": "text", "text": "Now?"},
+    ]
+    messages = [
+        {"role": "user", "content": "?"},
+        {"role": "system", "content": "Be brief."},
+        {"role": "assistant", "content": [{"type": "redacted_thinking", "data": "x"}, *said, call]},
+        {"role": "user", "content": user},
+    ]
+    system = [{"type": "text", "text": "S"}]
+    tools = [{"type": "web_search_20250305", "name": "web_search"}]
+    body = {"model": "m", "max_tokens": 9, "system": system, "messages": messages, "tools": tools}
+    decoded_call = MESSAGES.decode(body)
+    assert decoded_call.request.tools == ()
+    assert decoded_call.options["parts"] == {1: ["D1", "D2"]}
+    assert decoded_call.request.messages == (
         Message(role="system", content="S"),
-        Message(role="tool", content="1", tool_call_id="a"),
-        Message(role="user", content="Well?"),
+        Message(role="user", content="?"),
+        Message(role="system", content="Be brief."),
+        Message(
+            role="assistant",
+            content="Let me see.",
+            tool_calls=(ToolCall(id="a", name="f", arguments='{"x":1}'),),
+        ),
+        Message(role="tool", content="1\nF", documents=(Document(text="", title="P"),), tool_call_id="a"),
+        Message(role="user", content="Well?\nNow?", documents=(Document(text="D1\nD2"),)),
     )
+
+
+@pytest.mark.parametrize(
+    ("thinking", "effort", "tokens"),
+    [
+        ({"type": "disabled"}, None, None),
+        ({"type": "between_tools"}, None, None),
+        ({"type": "enabled", "budget_tokens": 2000}, None, 2000),
+        ({"type": "adaptive"}, None, 8192),
+        ({"type": "adaptive"}, "low", 512),
+        ({"type": "adaptive"}, "max", 10_000),
+        (None, "max", None),
+    ],
+)
+def test_what_may_be_thought(thinking: Any, effort: str | None, tokens: int | None) -> None:
+    """It is the budget; where the model decides, what its effort asks for, at most half of the limit."""
+    body = {"model": "m", "max_tokens": 20_000, "messages": [{"role": "user", "content": "?"}]}
+    extra = {"thinking": thinking, "output_config": {"effort": effort}}
+    assert MESSAGES.decode({**body, **extra}).request.thinking_tokens == tokens
+
+
+def test_thoughts_of_another_provider_are_left_out() -> None:
+    """A thought without a signature is not sent: the API would refuse it."""
+    message = Message(role="assistant", content="Yes.", thinking="Hm.")
+    wire = encode_request(Request(model="m", messages=(Message(role="user", content="?"), message)))
+    assert wire["messages"][1] == {"role": "assistant", "content": "Yes."}
+
+
+def test_a_budget_is_no_part_of_the_default_limit() -> None:
+    """Where the caller sets no limit, there is room for an answer after what may be thought."""
+    request = Request(model="m", messages="?", thinking_tokens=9000)  # type: ignore[arg-type]
+    assert encode_request(request)["max_tokens"] == DEFAULT_MAX_TOKENS + 9000
 
 
 def test_unknown_events_have_no_meaning() -> None:
@@ -309,14 +413,35 @@ def test_unknown_events_have_no_meaning() -> None:
         "type": "content_block_start",
         "content_block": {"type": "tool_use", "id": "a", "name": "f", "input": {}},
     }
-    thinking = {"type": "thinking", "thinking": "", "signature": ""}
-    thought = {"type": "thinking_delta", "thinking": "Hm."}
+    hidden = {"type": "redacted_thinking", "data": "x"}
     events = [
-        EVENTS.validate_python({"type": "content_block_start", "index": 0, "content_block": thinking}),
-        EVENTS.validate_python({"type": "content_block_delta", "index": 0, "delta": thought}),
+        EVENTS.validate_python({"type": "content_block_start", "index": 0, "content_block": hidden}),
+        EVENTS.validate_python({"type": "content_block_stop", "index": 0}),
         EVENTS.validate_python(start | {"index": 1}),
     ]
     assert list(decoded(events)) == [ToolCallDelta(index=0, id="a", name="f")]
+
+
+def test_figures_that_a_stream_does_not_tell_again_stay() -> None:
+    """The last event may tell the output alone; the prompt's figures are those of the first."""
+    usage = {"input_tokens": 5, "cache_read_input_tokens": 7, "output_tokens": 1}
+    message = {"id": "1", "model": "m", "type": "message", "role": "assistant", "content": [], "usage": usage}
+    last = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}}
+    wire = [{"type": "message_start", "message": message}, last, {"type": "message_stop"}]
+    started, finished = decoded([EVENTS.validate_python(event) for event in wire])
+    prompt = Usage(input_tokens=12, cached_tokens=7)
+    assert started == Started(id="1", model="m", usage=prompt)
+    assert finished == Finished(stop_reason="stop", usage=prompt + Usage(output_tokens=9))
+
+
+def test_places_without_a_name_here_are_not_cited() -> None:
+    """A citation of a part of a document, of a page or of a search result is passed over."""
+    place = {"document_index": 0, "document_title": None, "start_block_index": 0, "end_block_index": 1}
+    cited = {"type": "content_block_location", "cited_text": "x", **place}
+    block = {"type": "text", "text": "x", "citations": [cited]}
+    data = MESSAGES.encode(CALL, [Completion(id="1", model="m")], 7)
+    answer = SdkMessage.model_validate({**data, "content": [block]})
+    assert decode_completion(answer) == Completion(id="1", model="m", text="x")
 
 
 def test_a_stream_without_its_end_does_not_finish() -> None:
@@ -324,6 +449,16 @@ def test_a_stream_without_its_end_does_not_finish() -> None:
     data = encoded_stream(Completion(id="1", model="m", text="a b"))
     events = list(decoded(read_by_sdk([data[: data.index(b"event: message_stop")]])))
     assert events[-1].type == "text"
+
+
+def test_two_limits_on_tokens_are_told_as_their_sum_besides() -> None:
+    """Where input and output are limited apart, ``tokens`` is the sum of both."""
+    now = datetime(2025, 1, 1, tzinfo=UTC)
+    apart = [LimitState("input-tokens", 10, 4, 1), LimitState("output-tokens", 5, -1, 2)]
+    headers = DIALECT.limit_headers(apart, now)
+    names = [name for name in headers if name.startswith("anthropic-ratelimit-tokens")]
+    assert [headers[name] for name in names] == ["15", "4", "2025-01-01T00:00:02.000Z"]
+    assert DIALECT.limit_headers([LimitState("tokens", 9, 9, 0), *apart], now)[names[0]] == "9"
 
 
 def test_limits_are_told_with_the_date_of_their_reset() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import anthropic
 
 from workbench.providers.base import SdkProvider
-from workbench.wire.anthropic_answer import StreamDecoder, decode_completion
-from workbench.wire.anthropic_request import encode_request
+from workbench.wire.anthropic_client import StreamDecoder, decode_completion, encode_request
 
 __all__ = ["AnthropicProvider"]
 

@@ -6,7 +6,7 @@ Wire format: the Claude API reference, "Authentication", "Rate limits" and "Erro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from workbench.wire.anthropic_answer import StreamEncoder, encode_completions
@@ -21,7 +21,7 @@ from workbench.wire.dialect import (
     milliseconds,
 )
 
-__all__ = ["MESSAGES", "AnthropicDialect"]
+__all__ = ["MESSAGES", "AnthropicDialect", "error_body"]
 
 MESSAGES = Format("msg_", "toolu_", decode_request, encode_completions, StreamEncoder)
 
@@ -40,13 +40,21 @@ _ERRORS: dict[ErrorKind, tuple[int, str]] = {
 _SALES = "contact sales at https://claude.com/contact-sales to discuss your options for a rate limit increase"
 
 
+def error_body(error: WireError, request_id: str) -> dict[str, object]:
+    """An error as the API says it: alone, in a stream, and among a batch's results."""
+    _, kind = _ERRORS[error.kind]
+    body = {"type": kind, "message": error.message}
+    return {"type": "error", "error": body, "request_id": request_id}
+
+
 class AnthropicDialect:
     """Anthropic's keys, errors and rate limits."""
 
     name = "anthropic"
     request_id_header = "request-id"
     timing_header: str | None = None
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {"anthropic-organization-id": "00000000-0000-4000-8000-000000000000"}
+    error_event: str | None = "error"
     caches_on_demand = True
     spent_message = (
         "Your credit balance is too low to access the Anthropic API. "
@@ -62,15 +70,13 @@ class AnthropicDialect:
 
     def encode_error(self, error: WireError, request_id: str) -> tuple[int, bytes]:
         """A ``{"type": "error"}`` object."""
-        status, kind = _ERRORS[error.kind]
-        body = {"type": kind, "message": error.message}
-        wire = {"type": "error", "error": body, "request_id": request_id}
-        return error.status or status, compact(wire).encode()
+        status, _ = _ERRORS[error.kind]
+        return error.status or status, compact(error_body(error, request_id)).encode()
 
     def limit_headers(self, states: Iterable[LimitState], now: datetime) -> dict[str, str]:
         """``anthropic-ratelimit-*`` headers, with the date at which the bucket is full (RFC 3339)."""
         headers: dict[str, str] = {}
-        for state in states:
+        for state in _with_total(states):
             full = now + timedelta(seconds=state.reset_seconds)
             prefix = f"anthropic-ratelimit-{state.name}"
             headers[f"{prefix}-limit"] = str(int(state.limit))
@@ -95,6 +101,16 @@ class AnthropicDialect:
     def retry_headers(self, wait_seconds: float) -> dict[str, str]:
         """``retry-after``, in whole seconds."""
         return {"retry-after": str(math.ceil(milliseconds(wait_seconds) / 1000))}
+
+
+def _with_total(states: Iterable[LimitState]) -> Iterator[LimitState]:
+    """The limits; where input and output have one each, the API tells ``tokens`` as their sum besides."""
+    known = {state.name: state for state in states}
+    yield from known.values()
+    apart = [known[name] for name in ("input-tokens", "output-tokens") if name in known]
+    if len(apart) == 2 and "tokens" not in known:
+        limit, left = sum(state.limit for state in apart), sum(state.left for state in apart)
+        yield LimitState("tokens", limit, left, max(state.reset_seconds for state in apart))
 
 
 def _rfc3339(date: datetime) -> str:
