@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import anthropic
 import httpx2
 import pytest
+from anthropic.resources.messages import DEPRECATED_MODELS
 from anthropic.types import Message, TextBlock
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -478,6 +481,23 @@ def test_models_are_listed_the_newest_first() -> None:
     (opus,) = [model for model in models if model.id == "claude-opus-4-8"]
     assert (opus.display_name, opus.line, opus.lifecycle) == ("Claude Opus 4.8", "opus", "active")
     assert (opus.max_input_tokens, opus.max_tokens) == (200_000, 64_000)
+
+
+def test_deprecated_models_still_answer() -> None:
+    """Each model that the SDK warns of is there, and retires on the day that the warning names."""
+    sim = Simulator()
+    claude = sim.anthropic_sync(max_retries=0)
+
+    async def main() -> dict[str, Any]:
+        return {model.id: model for model in claude.models.list(lifecycle=["deprecated"], limit=1000)}
+
+    models = run(main)
+    assert models.keys() == DEPRECATED_MODELS.keys()
+    for name, day in DEPRECATED_MODELS.items():
+        retires = datetime.strptime(re.sub(r"(\d)[a-z]+,", r"\1", day), "%B %d %Y").replace(tzinfo=UTC)
+        assert models[name].retires_at == retires, name
+    with pytest.warns(DeprecationWarning, match="claude-3-opus-20240229"):
+        assert ask(sim, model="claude-3-opus-20240229").stop_reason == "end_turn"
 
 
 def test_a_model_is_known_or_made_up() -> None:

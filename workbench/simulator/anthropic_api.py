@@ -1,17 +1,12 @@
-"""Anthropic's endpoints: what each does for a request; those of batches are in ``batches``."""
+"""Anthropic's endpoints: messages; those of other resources stand in modules of their own."""
 
 from __future__ import annotations
 
-import re
-from datetime import date
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from workbench.simulator import batches
-from workbench.simulator.models import ModelProfile
-from workbench.simulator.paging import reply_page
+from workbench.simulator import anthropic_batches as batches
+from workbench.simulator import anthropic_models as models
 from workbench.simulator.reception import Route, Visit, input_tokens
-from workbench.simulator.store import Item, Shelf
 from workbench.wire.anthropic import MESSAGES
 from workbench.wire.anthropic_request import decode_prompt
 
@@ -20,26 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES"]
 
-_LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
-_YES, _NO = {"supported": True}, {"supported": False}
-_CAPABILITIES = {
-    "batch": _YES,
-    "citations": _YES,
-    "code_execution": _NO,
-    "context_management": _NO,
-    "effort": {**_YES, **dict.fromkeys(("low", "medium", "high", "xhigh", "max"), _YES)},
-    "image_input": _YES,
-    "pdf_input": _YES,
-    "server_tools": {**_NO, "code_execution": _NO, "web_search": _NO},
-    "structured_outputs": _YES,
-    "thinking": {
-        **_YES,
-        "types": dict.fromkeys(("adaptive", "between_tools", "disabled", "enabled"), _YES),
-    },
-}
 
-
-def _create_message(engine: Engine, visit: Visit) -> None:
+def _create(engine: Engine, visit: Visit) -> None:
     engine.generate(visit, MESSAGES)
 
 
@@ -49,57 +26,9 @@ def _count_tokens(engine: Engine, visit: Visit) -> None:
     engine.reply(visit, {"input_tokens": input_tokens(request)})
 
 
-def _retrieve_model(engine: Engine, visit: Visit) -> None:
-    engine.reply(visit, _info(engine.profile("anthropic", visit.parameters["id"])))
-
-
-def _list_models(engine: Engine, visit: Visit) -> None:
-    """The newest first."""
-    query = visit.query()
-    wanted = query.get("lifecycle[]") or query.get("lifecycle") or ("active", "deprecated")
-    models = [model for model in engine.models.values() if model.provider == "anthropic"]
-    shelf = Shelf()
-    for model in sorted(models, key=lambda model: model.released, reverse=True):
-        if _lifecycle(model) in wanted:
-            shelf.put(Item(model.name, _info(model)))
-    reply_page(engine, visit, shelf, dict)
-
-
-def _info(model: ModelProfile) -> dict[str, Any]:
-    return {
-        "type": "model",
-        "id": model.name,
-        "display_name": _display_name(model.name),
-        "created_at": _date(model.released),
-        "lifecycle": _lifecycle(model),
-        "line": next((line for line in _LINES if line in model.name), None),
-        "max_input_tokens": model.context_window,
-        "max_tokens": model.max_output_tokens,
-        "capabilities": _CAPABILITIES,
-        "deprecated_at": None,
-        "retires_at": None if model.retires is None else _date(model.retires),
-    }
-
-
-def _lifecycle(model: ModelProfile) -> str:
-    return "active" if model.retires is None else "deprecated"
-
-
-def _date(day: date) -> str:
-    return f"{day.isoformat()}T00:00:00Z"
-
-
-def _display_name(name: str) -> str:
-    """``claude-opus-4-8`` is Claude Opus 4.8; a snapshot's date is not shown."""
-    words = (word for word in name.split("-") if not re.fullmatch(r"\d{8}|latest", word))
-    parts = groupby(words, key=lambda word: word[0].isdigit())
-    return " ".join(".".join(g) if numbers else " ".join(g).title() for numbers, g in parts)
-
-
 ROUTES = (
-    Route("POST", "/v1/messages", "messages", _create_message),
+    Route("POST", "/v1/messages", "messages", _create),
     Route("POST", "/v1/messages/count_tokens", "messages", _count_tokens),
     *batches.ROUTES,
-    Route("GET", "/v1/models", "models", _list_models),
-    Route("GET", "/v1/models/{id}", "models", _retrieve_model),
+    *models.ROUTES,
 )

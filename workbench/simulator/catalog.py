@@ -66,7 +66,8 @@ _ONES_OWN: dict[str, dict[str, object]] = {
 }
 
 # Names that the SDKs call current, and older ones that code still asks for.  The day is in the name of a
-# model's snapshot, or is that on which its SDK came to know it.
+# model's snapshot, or is that on which its SDK came to know it.  A second day is that on which it retires, as
+# Anthropic's SDK warns.
 _MODELS = """
     openai     small   2024-07-18  gpt-4o-mini
     openai     small   2025-04-14  gpt-4.1-mini
@@ -99,11 +100,32 @@ _MODELS = """
     anthropic  large   2026-09-22  claude-opus-5-5
     anthropic  large   2026-11-09  claude-fable-5-2
     anthropic  large   2026-11-09  claude-mythos-5-2
+    anthropic  small   2024-10-22  claude-3-5-haiku-20241022    2026-02-19
+    anthropic  small   2024-10-22  claude-3-5-haiku-latest      2026-02-19
+    anthropic  small   2023-04-18  claude-instant-1.1           2024-11-06
+    anthropic  small   2023-05-11  claude-instant-1.1-100k      2024-11-06
+    anthropic  small   2023-08-09  claude-instant-1.2           2024-11-06
+    anthropic  medium  2025-09-29  claude-sonnet-4-5            2026-11-30
+    anthropic  medium  2025-09-29  claude-sonnet-4-5-20250929   2026-11-30
+    anthropic  medium  2025-05-14  claude-sonnet-4-0            2026-06-15
+    anthropic  medium  2025-05-14  claude-sonnet-4-20250514     2026-06-15
+    anthropic  medium  2025-02-19  claude-3-7-sonnet-20250219   2026-02-19
+    anthropic  medium  2025-02-19  claude-3-7-sonnet-latest     2026-02-19
+    anthropic  medium  2024-02-29  claude-3-sonnet-20240229     2025-07-21
+    anthropic  medium  2023-11-21  claude-2.1                   2025-07-21
+    anthropic  medium  2023-07-11  claude-2.0                   2025-07-21
+    anthropic  medium  2023-04-18  claude-1.3                   2024-11-06
+    anthropic  medium  2023-05-11  claude-1.3-100k              2024-11-06
+    anthropic  large   2025-05-14  claude-opus-4-0              2026-06-15
+    anthropic  large   2025-05-14  claude-opus-4-20250514       2026-06-15
+    anthropic  large   2024-02-29  claude-3-opus-20240229       2026-01-05
+    anthropic  large   2026-04-07  claude-mythos-preview        2026-06-30
 """
 
 
-def _profile(provider: str, kind: str, day: str, name: str) -> ModelProfile:
+def _profile(provider: str, kind: str, day: str, name: str, retires: str | None = None) -> ModelProfile:
     given = {"name": name, "provider": provider, "released": day, "limits": _LIMITS[provider][kind]}
+    given["retires"] = retires
     data = {**_PROVIDERS[provider], **_KINDS[kind], **_ONES_OWN.get(name, {}), **given}
     return ModelProfile.model_validate(data)
 

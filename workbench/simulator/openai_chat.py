@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from workbench.messages import Completion, Message, Request
-from workbench.simulator.answers import write
 from workbench.simulator.openai_lists import list_page
+from workbench.simulator.prose import write
 from workbench.simulator.reception import Route, Visit
 from workbench.simulator.store import Item, Shelf
 from workbench.wire.dialect import Call, WireError, WireModel
@@ -70,8 +70,8 @@ def _imagine(engine: Engine, identity: str) -> dict[str, Any]:
     """A completion that nobody has made."""
     model = engine.offered("openai")[0]
     request = Request(model=model.name, messages=(Message(role="user", content=identity),))
-    text, _ = write(request, random.Random(f"{engine.seed}/{identity}"), _IMAGINED_TOKENS)
-    answer = Completion(id=identity, model=model.name, text=text)
+    prose = write(request, random.Random(f"{engine.seed}/{identity}"), _IMAGINED_TOKENS)
+    answer = Completion(id=identity, model=model.name, text=prose.text)
     return {**CHAT.encode(Call(request), [answer], 0), "metadata": {}}
 
 

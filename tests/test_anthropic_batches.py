@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from workbench.clock import run, sleep
 from workbench.simulator import Faults, Latency, ModelProfile, Outage, RateLimits, Simulator
-from workbench.simulator.batches import Batch, Line
+from workbench.simulator.anthropic_batches import Batch, Line
 
 MODEL = "claude-sonnet-5"
 MADE = datetime(2025, 1, 1, 12, tzinfo=UTC)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, JsonValue, ValidationError
 
+from workbench.simulator.anthropic_lists import encode_page, list_page
 from workbench.simulator.exchange import Exchange
-from workbench.simulator.paging import reply_page
 from workbench.simulator.reception import Route, Visit
 from workbench.simulator.store import Item
 from workbench.wire.anthropic import MESSAGES, error_body
@@ -195,11 +195,10 @@ def _retrieve(engine: Engine, visit: Visit) -> None:
 
 
 def _list(engine: Engine, visit: Visit) -> None:
-    def view(body: dict[str, Any]) -> dict[str, Any]:
-        batch: Batch = body["batch"]
-        return batch.view(visit.now, _results_url(visit, batch.id))
-
-    reply_page(engine, visit, engine.shelf(visit, _KIND), view, order="desc")
+    rows, more = list_page(visit, engine.shelf(visit, _KIND), order="desc", lenient=engine.lenient)
+    batches: list[Batch] = [row["batch"] for row in rows]
+    views = [batch.view(visit.now, _results_url(visit, batch.id)) for batch in batches]
+    engine.reply(visit, encode_page(views, more=more))
 
 
 def _cancel(engine: Engine, visit: Visit) -> None:
