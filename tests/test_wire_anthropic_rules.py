@@ -1,6 +1,7 @@
 """What Anthropic's API refuses beyond the form of a request, and where its cache may cut a prompt."""
 
 import copy
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -213,6 +214,23 @@ def test_a_breakpoint_in_a_result_is_one_behind_it() -> None:
     """The blocks of a tool's result may be marked, too."""
     inner = {**result("a"), "content": [{**TEXT, "cache_control": LONG}]}
     assert kept(decode([TEXT], [use("a")], [inner])) == [3600]
+
+
+def test_each_kind_of_block_has_its_length() -> None:
+    """Texts, documents, search results, calls and results are counted; a picture and a thought are not."""
+    source = {"type": "content", "content": "D."}
+    found = {"type": "search_result", "title": "T", "source": "s", "content": [TEXT]}
+    read = [TEXT, DOCUMENT, {**DOCUMENT, "source": source}, found]
+    unread = [{"type": "image", "source": {}}, {**DOCUMENT, "source": {"type": "url", "url": "u"}}]
+    call = decode([*read, *unread], [THOUGHT, use("a")], [result("a")], cache_control=SHORT)
+    tokens = [prefix.tokens for prefix in call.prefixes]
+    assert [after > before for before, after in pairwise([0, *tokens])] == [
+        *(True for _ in read),
+        *(False for _ in unread),
+        True,  # a message begins
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(

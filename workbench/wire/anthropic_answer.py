@@ -152,6 +152,13 @@ def _citation(call: Call, citation: Citation) -> dict[str, object]:
     return {"type": "content_block_location", "cited_text": cited[index], **where, **indices}
 
 
+_EMPTY: dict[str, dict[str, Any]] = {  # blocks as they begin
+    "text": {"type": "text", "text": ""},
+    "cited": {"type": "text", "text": "", "citations": []},
+    "thinking": {"type": "thinking", "thinking": "", "signature": ""},
+}
+
+
 class StreamEncoder:
     """One stream of events; a content block is open at a time."""
 
@@ -164,7 +171,8 @@ class StreamEncoder:
     def encode(self, event: Event, choice: int = 0) -> bytes:
         """The server-sent events that say `event` (the protocol knows no second choice)."""
         if isinstance(event, TextDelta):
-            start = self._start_text(cited=event.cited)
+            kind = "cited" if event.cited else "text"
+            start = b"" if self._open == kind else self._start(kind, _EMPTY[kind])
             return start + self._delta(f'{{"type":"text_delta","text":{compact(event.text)}}}')
         if isinstance(event, ToolCallDelta):
             return self._tool_call(event)
@@ -187,12 +195,6 @@ class StreamEncoder:
         """The end mark."""
         return _event({"type": "message_stop"})
 
-    def _start_text(self, *, cited: bool) -> bytes:
-        kind = "cited" if cited else "text"
-        empty: dict[str, Any] = {"citations": []} if cited else {}
-        block = {"type": "text", "text": "", **empty}
-        return b"" if self._open == kind else self._start(kind, block)
-
     def _tool_call(self, event: ToolCallDelta) -> bytes:
         start = b""
         if event.id is not None:
@@ -203,8 +205,7 @@ class StreamEncoder:
         return start + self._delta(f'{{"type":"input_json_delta","partial_json":{fragment}}}')
 
     def _think(self, event: ThinkingDelta) -> bytes:
-        block = {"type": "thinking", "thinking": "", "signature": ""}
-        said = b"" if self._open == "thinking" else self._start("thinking", block)
+        said = b"" if self._open == "thinking" else self._start("thinking", _EMPTY["thinking"])
         if event.text and self._shows_thinking:
             said += self._delta(f'{{"type":"thinking_delta","thinking":{compact(event.text)}}}')
         if event.signature:

@@ -5,6 +5,7 @@ Wire format: the Claude API reference, "Messages"; checked by the SDK's own type
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, JsonValue, Tag
@@ -21,7 +22,7 @@ class WireMessage(WireModel):
     role: Literal["user", "assistant", "system"]
     content: str | list[Annotated[Block, Field(discriminator="type")]]
 
-    @property
+    @cached_property
     def blocks(self) -> list[Block]:
         """The content as blocks."""
         return blocks_of(self.content)
