@@ -1,7 +1,6 @@
 """Anthropic's API of the simulated provider through the real SDK: messages, tokens, models."""
 
 import asyncio
-import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -263,6 +262,14 @@ def test_a_script_says_why_it_stops(reason: Any, wire: str) -> None:
     answer = ask(Simulator(script=lambda request: Reply(text="So.", stop_reason=reason)))
     assert answer.stop_reason == wire
     assert (answer.stop_details is not None) == (wire == "refusal")
+
+
+def test_a_paused_turn_is_handed_back() -> None:
+    """The answer so far may be the last message: the model goes on from there."""
+    sim = Simulator(script=[Reply(text="Let me", stop_reason="pause"), " see."])
+    paused = ask(sim)
+    assert paused.stop_reason == "pause_turn"
+    assert ask(sim, messages=[*QUESTION, paused.to_param()]).stop_reason == "end_turn"
 
 
 def test_the_context_window_ends_an_answer() -> None:
@@ -565,9 +572,3 @@ def test_our_provider_takes_part_in_a_thoughtful_loop() -> None:
         )
 
     run(main)
-
-
-def test_json_lines_are_no_stream_of_events() -> None:
-    """The body of an answer is one JSON object with the keys that the SDK's types ask for."""
-    data = json.loads(ask(Simulator()).to_json())
-    assert {"id", "content", "model", "role", "stop_reason", "type", "usage"} <= data.keys()
