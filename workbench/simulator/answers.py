@@ -92,7 +92,7 @@ class Writer:
             reply, prose = _compose(request, rng, length) if scripted is None else (scripted, None)
             calls = [_with_id(c, call_prefix, rng) for c in reply.tool_calls]
             thinking = reply.thinking or _think(request, rng, length, quiet=scripted is not None)
-            thoughts = pieces(thinking)[: int(limit)]
+            thoughts = pieces(thinking)[:limit]
             thinking, thought = "".join(thoughts), len(thoughts)
             size = prose.tokens if prose else None
             text, kept, used, reason, stop = _limit(request, reply.text, calls, size, limit - thought)
@@ -116,7 +116,8 @@ class Writer:
 def _clip(citations: Sequence[Citation], text: str) -> tuple[Citation, ...]:
     """What is left of the citations of a text that was cut off."""
     end = len(text)
-    return tuple(c if c.end <= end else c.model_copy(update={"end": end}) for c in citations if c.start < end)
+    left = (c for c in citations if text[c.start : c.end].strip())
+    return tuple(c if c.end <= end else c.model_copy(update={"end": end}) for c in left)
 
 
 def _think(request: Request, rng: random.Random, length: int, *, quiet: bool) -> str:
@@ -203,7 +204,7 @@ def _with_id(call: ToolCall, prefix: str, rng: random.Random) -> ToolCall:
 
 
 def _limit(
-    request: Request, text: str, calls: Sequence[ToolCall], size: int | None, limit: float
+    request: Request, text: str, calls: Sequence[ToolCall], size: int | None, limit: int
 ) -> tuple[str, Sequence[ToolCall], int, StopReason, str | None]:
     """Apply the stop sequences and the length limit.
 
@@ -227,12 +228,12 @@ def _limit(
     tokens = pieces(text)
     left = limit - len(tokens)
     if left < 0:
-        return "".join(tokens[: int(limit)]), [], int(limit), "length", None
+        return "".join(tokens[:limit]), [], limit, "length", None
     return _limit_calls(text, calls, len(tokens), left, stop)
 
 
 def _limit_calls(
-    text: str, calls: Sequence[ToolCall], used: int, left: float, stop: str | None
+    text: str, calls: Sequence[ToolCall], used: int, left: int, stop: str | None
 ) -> tuple[str, list[ToolCall], int, StopReason, str | None]:
     kept: list[ToolCall] = []
     for call in calls:
@@ -240,9 +241,9 @@ def _limit_calls(
         size = 1 + len(fragments)
         if size > left:
             if left:
-                arguments = "".join(fragments[: int(left) - 1])
+                arguments = "".join(fragments[: left - 1])
                 kept.append(call.model_copy(update={"arguments": arguments}))
-            return text, kept, used + int(left), "length", None
+            return text, kept, used + left, "length", None
         kept.append(call)
         used, left = used + size, left - size
     return text, kept, used, "tool_calls" if kept else "stop", stop
