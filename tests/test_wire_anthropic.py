@@ -414,10 +414,12 @@ def test_unknown_events_have_no_meaning() -> None:
         "content_block": {"type": "tool_use", "id": "a", "name": "f", "input": {}},
     }
     hidden = {"type": "redacted_thinking", "data": "x"}
+    nothing = {"type": "input_json_delta", "partial_json": ""}  # the API's first
     events = [
         EVENTS.validate_python({"type": "content_block_start", "index": 0, "content_block": hidden}),
         EVENTS.validate_python({"type": "content_block_stop", "index": 0}),
         EVENTS.validate_python(start | {"index": 1}),
+        EVENTS.validate_python({"type": "content_block_delta", "index": 1, "delta": nothing}),
     ]
     assert list(decoded(events)) == [ToolCallDelta(index=0, id="a", name="f")]
 

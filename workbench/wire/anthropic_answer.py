@@ -173,8 +173,6 @@ class StreamEncoder:
         if isinstance(event, TextDelta):
             kind = "cited" if event.cited else "text"
             start = b"" if self._open == kind else self._start(kind, _EMPTY[kind])
-            if not event.text:  # a token that ends inside a character says nothing yet
-                return start
             return start + self._delta(f'{{"type":"text_delta","text":{compact(event.text)}}}')
         if isinstance(event, ToolCallDelta):
             return self._tool_call(event)
