@@ -21,7 +21,8 @@ LAYERS = """
     5 adapters     providers cassettes
     6 drivers      fanout
     7 views        charts
-    8 shell        notebook nesting
+    8 shell        notebook nesting cli
+    9 entry        __main__
 """
 # `import workbench` may load these at once; its __getattr__ loads the rest when it is first used.
 EAGER = {"errors", "clock"}

@@ -349,7 +349,7 @@ def test_nothing_is_left_behind() -> None:
 
     run(main)
     assert sim._line.waiting == {}
-    assert all(exchange.parts == () for exchange in sim._line.engine._exchanges)
+    assert all(exchange.parts == () for exchange in sim._line.engine.exchanges)
 
 
 # -- the queue -----------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from workbench.providers import OpenAIResponsesProvider as OpenAIResponsesProvider
     from workbench.providers import default_provider as default_provider
     from workbench.simulator import Faults as Faults
+    from workbench.simulator import FaultWindow as FaultWindow
     from workbench.simulator import Latency as Latency
     from workbench.simulator import ModelProfile as ModelProfile
     from workbench.simulator import Outage as Outage
@@ -55,7 +56,16 @@ _HOMES = {
     "messages": ("Completion", "Message", "Reply", "Request", "Tool", "ToolCall", "Usage"),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "providers": ("AnthropicProvider", "OpenAIProvider", "OpenAIResponsesProvider", "default_provider"),
-    "simulator": ("Faults", "Latency", "ModelProfile", "Outage", "RateLimits", "RequestLog", "Simulator"),
+    "simulator": (
+        "FaultWindow",
+        "Faults",
+        "Latency",
+        "ModelProfile",
+        "Outage",
+        "RateLimits",
+        "RequestLog",
+        "Simulator",
+    ),
     "tracing": ("recording", "span"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

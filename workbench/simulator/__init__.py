@@ -7,24 +7,29 @@ The clients that it hands out are the real SDKs' own; only the bytes come from h
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
 from workbench.errors import ConfigurationError
 from workbench.simulator.answers import Script
+from workbench.simulator.asgi import AsgiApp
 from workbench.simulator.catalog import CATALOG
 from workbench.simulator.engine import Engine
+from workbench.simulator.line import Line
 from workbench.simulator.log import RequestLog, RequestRecord
 from workbench.simulator.models import (
     Faults,
+    FaultWindow,
     Latency,
     ModelProfile,
     Outage,
     RateLimits,
 )
 from workbench.simulator.reception import Keys
-from workbench.simulator.transport import AsyncTransport, Line, SyncTransport
+from workbench.simulator.transport import AsyncTransport, SyncTransport
 
 if TYPE_CHECKING:
     from anthropic import Anthropic, AsyncAnthropic
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CATALOG",
+    "FaultWindow",
     "Faults",
     "Latency",
     "ModelProfile",
@@ -131,6 +137,22 @@ class Simulator:
         )
         self._line = Line(self._engine)
 
+    @classmethod
+    def from_scenario(cls, name_or_path: str | Path, *, seed: int | None = None) -> Simulator:
+        """The simulator that a scenario describes: one that comes with the workbench, or a TOML file.
+
+        Args:
+            name_or_path: its name, for example ``"rate-limited"``, or the file's path.
+            seed: another seed than the scenario's own.
+
+        Raises:
+            ConfigurationError: there is no such scenario, or something in it is wrong.
+        """
+        from workbench.simulator.scenario import Scenario
+
+        settings = Scenario.load(name_or_path).settings()
+        return cls(**settings if seed is None else {**settings, "seed": seed})
+
     @property
     def log(self) -> RequestLog:
         """What happened so far, as the provider saw it."""
@@ -148,6 +170,26 @@ class Simulator:
     def async_transport(self, provider: Literal["openai", "anthropic"]) -> AsyncTransport:
         """The transport under the async clients, for what goes around it; any host is this provider's."""
         return AsyncTransport(self._line, _known(provider))
+
+    def asgi(self) -> AsgiApp:
+        """This simulator as an ASGI application, both APIs behind one address."""
+        return AsgiApp(self._line)
+
+    def serving(self, port: int = 0) -> AbstractAsyncContextManager[str]:
+        """Serve both APIs over HTTP, in the running loop, for ``async with sim.serving() as url``.
+
+        OpenAI's clients take ``base_url=f"{url}/v1"``, Anthropic's ``base_url=url``. At the end of the block
+        answers that are under way are broken off, and nothing is left behind.
+
+        Args:
+            port: to listen on, on the loopback interface; 0: any free one.
+
+        Raises:
+            ConfigurationError: the port is taken, or the loop's time is virtual.
+        """
+        from workbench.simulator.server import serve
+
+        return serve(self.asgi(), port)
 
     def openai(self, **options: Any) -> AsyncOpenAI:
         """A real ``AsyncOpenAI`` client; `options` are its own (``max_retries``, ``timeout``, …)."""

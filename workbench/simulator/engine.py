@@ -100,7 +100,8 @@ class Engine:
         lenient: bool = False,
         float_embeddings: bool = False,
     ) -> None:
-        self.seed, self.faults, self.keys, self.lenient = seed, faults, keys, lenient
+        self.seed, self.keys, self.lenient = seed, keys, lenient
+        self.faults = self._faults_by_time = faults
         self.float_embeddings = float_embeddings
         self.edge_latency, self.max_body_bytes = edge_latency, max_body_bytes
         self.models: dict[tuple[str, str], ModelProfile] = {(m.provider, m.name): m for m in models}
@@ -111,11 +112,11 @@ class Engine:
         self._caches: dict[tuple[str, str, str], PromptCache] = {}
         self._shelves: defaultdict[tuple[str, str, str], Shelf] = defaultdict(Shelf)
         self._seen: Counter[str] = Counter()
-        self._exchanges: list[Exchange] = []
+        self.exchanges: list[Exchange] = []
 
     def log(self, now: float = math.inf) -> RequestLog:
         """All requests so far, as they stand at `now`; by default as they will have ended."""
-        return RequestLog([exchange.record(now) for exchange in self._exchanges])
+        return RequestLog([exchange.record(now) for exchange in self.exchanges])
 
     def receive(self, provider: str, request: HttpRequest, now: float, date: datetime) -> Exchange:
         """Answer `request`, which arrives at `now`.
@@ -127,7 +128,7 @@ class Engine:
             date: the date of that instant.
         """
         dialect = DIALECTS[provider]
-        number = len(self._exchanges) + 1
+        number = len(self.exchanges) + 1
         exchange = Exchange(number, provider, now, f"req_{digest_of(f'{self.seed}/{number}', 12)}")
         exchange.start, exchange.end = now, now + self.edge_latency
         exchange.headers = {
@@ -135,7 +136,8 @@ class Engine:
             **dialect.headers,
             "content-type": "application/json",
         }
-        self._exchanges.append(exchange)
+        self.exchanges.append(exchange)
+        self.faults = self._faults_by_time.at(now)
         try:
             self._check_outage(now)
             self._let_in(exchange, dialect, request, now, date)
@@ -155,7 +157,7 @@ class Engine:
         self, exchange: Exchange, dialect: Dialect, request: HttpRequest, now: float, date: datetime
     ) -> None:
         key = authenticate(dialect, request, self.keys)
-        if len(request.body) > self.max_body_bytes:
+        if request.size_bytes > self.max_body_bytes:
             limit = f"{self.max_body_bytes:,} bytes"
             raise WireError("too_large", f"The request exceeds the maximum size of {limit}.")
         route, parameters = _ROUTERS[dialect.name].find(request)

@@ -7,13 +7,13 @@ import math
 import random
 from datetime import date
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from workbench.messages import Usage
 
-__all__ = ["Faults", "Gaps", "Latency", "ModelProfile", "Outage", "RateLimits"]
+__all__ = ["FaultWindow", "Faults", "Gaps", "Latency", "ModelProfile", "Outage", "RateLimits"]
 
 Seconds = float
 
@@ -149,7 +149,37 @@ class Outage(_Config):
     kind: Literal["server_error", "overloaded", "refuse"] = "overloaded"
 
 
-class Faults(_Config):
+class _Rates(_Config):
+    error_rate: float = Field(default=0, ge=0, le=1)
+    overload_rate: float = Field(default=0, ge=0, le=1)
+    refuse_rate: float = Field(default=0, ge=0, le=1)
+    reset_rate: float = Field(default=0, ge=0, le=1)
+    disconnect_rate: float = Field(default=0, ge=0, le=1)
+    stall_rate: float = Field(default=0, ge=0, le=1)
+    stall_seconds: Seconds = Field(default=60, gt=0)
+    malformed_rate: float = Field(default=0, ge=0, le=1)
+    stream_error_rate: float = Field(default=0, ge=0, le=1)
+    refusal_rate: float = Field(default=0, ge=0, le=1)
+    split_characters: bool = False
+
+
+class FaultWindow(_Rates):
+    """A window of time with faults of its own: seconds on the simulator's own timeline.
+
+    It has the rates of :class:`Faults`; those that it does not set stay as they are outside of it.
+    """
+
+    start: Seconds = Field(ge=0)
+    end: Seconds
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if not self.end > self.start:
+            raise ValueError(f"a window ends after its start, {self.start!r}, not at {self.end!r}")
+        return self
+
+
+class Faults(_Rates):
     """What goes wrong; each rate is a probability for each request.
 
     Args:
@@ -164,17 +194,18 @@ class Faults(_Config):
         refusal_rate: the model declines to answer.
         split_characters: chunks of a stream end inside multi-byte characters.
         outages: windows in which all requests fail.
+        windows: windows in which other rates hold; where two overlap, the later one in the list counts.
     """
 
-    error_rate: float = Field(default=0, ge=0, le=1)
-    overload_rate: float = Field(default=0, ge=0, le=1)
-    refuse_rate: float = Field(default=0, ge=0, le=1)
-    reset_rate: float = Field(default=0, ge=0, le=1)
-    disconnect_rate: float = Field(default=0, ge=0, le=1)
-    stall_rate: float = Field(default=0, ge=0, le=1)
-    stall_seconds: Seconds = Field(default=60, gt=0)
-    malformed_rate: float = Field(default=0, ge=0, le=1)
-    stream_error_rate: float = Field(default=0, ge=0, le=1)
-    refusal_rate: float = Field(default=0, ge=0, le=1)
-    split_characters: bool = False
     outages: tuple[Outage, ...] = ()
+    windows: tuple[FaultWindow, ...] = ()
+
+    def at(self, now: Seconds) -> Faults:
+        """What goes wrong at that instant."""
+        changes: dict[str, object] = {}
+        for window in self.windows:
+            if window.start <= now < window.end:
+                changes |= {
+                    name: getattr(window, name) for name in window.model_fields_set - {"start", "end"}
+                }
+        return self.model_copy(update=changes) if changes else self

@@ -61,6 +61,12 @@ class HttpRequest:
     body: bytes
     query: str = ""
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the body, as it came or was announced: what is too large need not be read to be refused."""
+        announced = self.header("content-length") or ""
+        return max(len(self.body), int(announced) if announced.isdecimal() else 0)
+
 
 @dataclass(slots=True)
 class Visit:

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Literal
 
 import httpx2
 
-from workbench.clock import Alarm, Timeline, date, now, sleep
-from workbench.simulator.engine import Engine
-from workbench.simulator.exchange import Breakage, Exchange
+from workbench.clock import Alarm, now, sleep
+from workbench.simulator.exchange import Breakage
+from workbench.simulator.line import SLACK, Delivery, Line, head_due, pause
 from workbench.simulator.reception import HttpRequest
 
-__all__ = ["AsyncTransport", "Line", "SyncTransport"]
+__all__ = ["AsyncTransport", "SyncTransport"]
 
-_SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
 _ERRORS: dict[Breakage, type[httpx2.TransportError]] = {
     Breakage.REFUSED: httpx2.ConnectError,
     Breakage.RESET: httpx2.ReadError,
@@ -30,125 +28,50 @@ _ERRORS: dict[Breakage, type[httpx2.TransportError]] = {
 }
 
 
-class Line:
-    """The way to one engine: its timeline, and a lock, since clients may sit in several threads."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.timeline = Timeline()
-        self.lock = threading.RLock()  # a script may read the log
-        self.waiting: dict[int, Callable[[], object]] = {}  # by exchange number: how to wake who waits
-
-    def receive(
-        self, provider: Literal["openai", "anthropic"], request: httpx2.Request, body: bytes
-    ) -> Delivery:
-        """Hand a request to the engine."""
-        url = request.url
-        wire = HttpRequest(request.method, url.path, request.headers.get, body, url.query.decode())
-        with self.lock:
-            at = self.timeline.now()
-            exchange = self.engine.receive(provider, wire, at, date())
-            self._wake(exchange.moved_up)
-        return Delivery(self, exchange, request)
-
-    def cancel(self, exchange: Exchange) -> None:
-        """Tell the engine that a client has given up, and those that wait behind it."""
-        with self.lock:
-            self._wake(self.engine.cancel(exchange, self.timeline.now()))
-
-    def _wake(self, moved_up: Iterable[Exchange]) -> None:
-        for exchange in moved_up:
-            if wake := self.waiting.pop(exchange.number, None):
-                wake()
+def _receive(
+    line: Line, provider: Literal["openai", "anthropic"], request: httpx2.Request, body: bytes
+) -> Delivery:
+    url = request.url
+    wire = HttpRequest(request.method, url.path, request.headers.get, body, url.query.decode())
+    timeout = request.extensions.get("timeout", {}).get("read")
+    return line.receive(provider, wire, math.inf if timeout is None else float(timeout))
 
 
-class Delivery:
-    """One exchange on its way to a client, and how long that waits for the next bytes."""
+def _timeout(delivery: Delivery, request: httpx2.Request) -> httpx2.ReadTimeout:
+    message = f"the simulated provider sent nothing for {delivery.patience:g} s"
+    return httpx2.ReadTimeout(message, request=request)
 
-    def __init__(self, line: Line, exchange: Exchange, request: httpx2.Request) -> None:
-        self.line, self.exchange, self.request = line, exchange, request
-        timeout = request.extensions.get("timeout", {}).get("read")
-        self.read_timeout = math.inf if timeout is None else float(timeout)
-        self._deadline = line.timeline.now() + self.read_timeout
 
-    def head_in(self) -> float:
-        """Seconds until the head comes, or until the client's patience ends.
+def _check(part: bytes | Breakage, request: httpx2.Request) -> bytes:
+    """Bytes as they are; where the connection breaks instead, its error is raised."""
+    if isinstance(part, Breakage):
+        raise _ERRORS[part](part.value, request=request)
+    return part
 
-        Raises:
-            httpx2.ReadTimeout: it has ended.
-        """
-        now = self.line.timeline.now()
-        wait = self.exchange.start + self.exchange.head_offset - now
-        if wait <= _SLACK:
-            return 0.0
-        if now >= self._deadline - _SLACK:
-            raise self.timeout()
-        return min(wait, self._deadline - now)
 
-    def timeout(self) -> httpx2.ReadTimeout:
-        """The error of a client that has waited too long."""
-        message = f"the simulated provider sent nothing for {self.read_timeout:g} s"
-        return httpx2.ReadTimeout(message, request=self.request)
-
-    def whole(self) -> bytes:
-        """The whole body of an answer that does not stream."""
-        self.exchange.delivered = True
-        ((_, part),) = self.exchange.parts
-        return self.check(part)
-
-    def check(self, part: bytes | Breakage) -> bytes:
-        """Bytes as they are; where the connection breaks instead, its error is raised."""
-        if isinstance(part, Breakage):
-            raise _ERRORS[part](part.value, request=self.request)
-        return part
-
-    def start(self, now: float) -> float:
-        """When the service began, by a clock that reads `now`: from then on a stream's times are fixed."""
-        return self.exchange.start + now - self.line.timeline.now()
-
-    def response(self, body: httpx2.AsyncByteStream | httpx2.SyncByteStream) -> httpx2.Response:
-        """The response."""
-        exchange = self.exchange
-        assert exchange.status is not None, "a connection that breaks has raised instead"
-        return httpx2.Response(exchange.status, headers=exchange.headers, stream=body)
-
-    def close(self) -> None:
-        """The client needs no more; if anything is outstanding, it has given up."""
-        if not self.exchange.delivered:
-            self.line.cancel(self.exchange)
-        self.exchange.parts = ()  # the log keeps the exchange, but not its bytes
+def _response(delivery: Delivery, body: httpx2.AsyncByteStream | httpx2.SyncByteStream) -> httpx2.Response:
+    exchange = delivery.exchange
+    assert exchange.status is not None, "a connection that breaks has raised instead"
+    return httpx2.Response(exchange.status, headers=exchange.headers, stream=body)
 
 
 class _AsyncBody(httpx2.AsyncByteStream):
-    def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
+    def __init__(self, delivery: Delivery, request: httpx2.Request) -> None:
+        self._delivery, self._request = delivery, request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        delivery, loop = self._delivery, asyncio.get_running_loop()
-        patience, clock = delivery.read_timeout, loop.time
-        start = delivery.start(clock())
+        delivery, clock = self._delivery, asyncio.get_running_loop().time
+        patience, start = delivery.patience, delivery.start(clock())
         for offset, part in delivery.exchange.parts:
-            if (wait := start + offset - clock()) > _SLACK:
-                # asyncio.sleep() costs twice as much, and this is for each token.
-                woken = loop.create_future()
-                timer = loop.call_later(min(wait, patience), _wake, woken)
-                try:
-                    await woken
-                except BaseException:
-                    timer.cancel()
-                    raise
+            if (wait := start + offset - clock()) > SLACK:
+                await pause(min(wait, patience))
                 if wait > patience:
-                    raise delivery.timeout()
-            yield part if isinstance(part, bytes) else delivery.check(part)
+                    raise _timeout(delivery, self._request)
+            yield part if isinstance(part, bytes) else _check(part, self._request)
         delivery.exchange.delivered = True
 
     async def aclose(self) -> None:
         self._delivery.close()
-
-
-def _wake(sleeper: asyncio.Future[None]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)
 
 
 class AsyncTransport(httpx2.AsyncBaseTransport):
@@ -159,51 +82,35 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer one request; the body follows as its parts are due."""
-        delivery = self._line.receive(self._provider, request, await request.aread())
+        delivery = _receive(self._line, self._provider, request, await request.aread())
         try:
-            while wait := delivery.head_in():
-                if delivery.exchange.start > self._line.timeline.now() + _SLACK:
-                    await _queue(delivery)
-                else:
-                    await asyncio.sleep(wait)
+            await head_due(delivery)
             if delivery.exchange.streams:
-                return delivery.response(_AsyncBody(delivery))
-            response = delivery.response(httpx2.ByteStream(delivery.whole()))
-        except BaseException:  # cancelled, timed out, or the connection broke
+                return _response(delivery, _AsyncBody(delivery, request))
+            response = _response(delivery, httpx2.ByteStream(_check(delivery.whole(), request)))
+        except TimeoutError:
+            delivery.close()
+            raise _timeout(delivery, request) from None
+        except BaseException:  # cancelled, or the connection broke
             delivery.close()
             raise
         delivery.close()
         return response
 
 
-async def _queue(delivery: Delivery) -> None:
-    """Wait until the head is due, or the queue has moved up, or the client's patience ends."""
-    loop = asyncio.get_running_loop()
-    changed = asyncio.Event()
-    waiting, number = delivery.line.waiting, delivery.exchange.number
-    waiting[number] = lambda: loop.call_soon_threadsafe(changed.set)
-    timer = loop.call_later(delivery.head_in(), changed.set)  # another thread may just have moved it up
-    try:
-        await changed.wait()
-    finally:
-        timer.cancel()
-        waiting.pop(number, None)
-
-
 class _SyncBody(httpx2.SyncByteStream):
-    def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
+    def __init__(self, delivery: Delivery, request: httpx2.Request) -> None:
+        self._delivery, self._request = delivery, request
 
     def __iter__(self) -> Iterator[bytes]:
         delivery = self._delivery
-        patience = delivery.read_timeout
-        start = delivery.start(now())
+        patience, start = delivery.patience, delivery.start(now())
         for offset, part in delivery.exchange.parts:
-            if (wait := start + offset - now()) > _SLACK:
+            if (wait := start + offset - now()) > SLACK:
                 sleep(min(wait, patience))
                 if wait > patience:
-                    raise delivery.timeout()
-            yield delivery.check(part)
+                    raise _timeout(delivery, self._request)
+            yield _check(part, self._request)
         delivery.exchange.delivered = True
 
     def close(self) -> None:
@@ -218,7 +125,7 @@ class SyncTransport(httpx2.BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer one request; the body follows as its parts are due."""
-        delivery = self._line.receive(self._provider, request, request.read())
+        delivery = _receive(self._line, self._provider, request, request.read())
         alarm, waiting, number = Alarm(), self._line.waiting, delivery.exchange.number
         try:
             waiting[number] = alarm.ring
@@ -226,9 +133,12 @@ class SyncTransport(httpx2.BaseTransport):
                 alarm.sleep(wait)
                 waiting[number] = alarm.ring
             if delivery.exchange.streams:
-                return delivery.response(_SyncBody(delivery))
-            response = delivery.response(httpx2.ByteStream(delivery.whole()))
-        except BaseException:  # interrupted, timed out, or the connection broke
+                return _response(delivery, _SyncBody(delivery, request))
+            response = _response(delivery, httpx2.ByteStream(_check(delivery.whole(), request)))
+        except TimeoutError:
+            delivery.close()
+            raise _timeout(delivery, request) from None
+        except BaseException:  # interrupted, or the connection broke
             delivery.close()
             raise
         finally:
