@@ -133,7 +133,18 @@ def results(suite: Suite, python: Path, address: str) -> Iterator[tuple[str, int
     report.unlink(missing_ok=True)
     files = [f"tests/api_resources/{name}" for name in suite.files]
     subprocess.run(
-        [str(python), "-m", "pytest", "-q", "-o", f"addopts={suite.addopts}", f"--junitxml={report}", *files],
+        [
+            str(python),
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "8",
+            "-o",
+            f"addopts={suite.addopts}",
+            f"--junitxml={report}",
+            *files,
+        ],
         cwd=folder,
         env={"PATH": "", "TEST_API_BASE_URL": f"{address}{suite.path}", "LANG": "C.UTF-8"},
         stdout=(FOLDER / f"{suite.sdk}.log").open("w"),

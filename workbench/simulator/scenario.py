@@ -82,7 +82,10 @@ class Scenario(BaseModel):
             answer. An answer is a text, or a list of tool calls.
         edge_latency: seconds that every answer takes besides the model's own time.
         max_body_bytes: a larger request is refused with status 413.
+        key_limits: rate limits of single keys, in place of each model's own.
+        budget: dollars that each key may spend.
         lenient: answer for models and objects that it has never heard of.
+        float_embeddings: answer by numbers where embeddings are asked for in base64.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -99,7 +102,10 @@ class Scenario(BaseModel):
     script: Annotated[Any, BeforeValidator(_script)] = None
     edge_latency: float = Field(default=0.02, gt=0)
     max_body_bytes: int = Field(default=32_000_000, ge=1)
+    key_limits: dict[str, RateLimits] = {}
+    budget: float | None = Field(default=None, ge=0)
     lenient: bool = False
+    float_embeddings: bool = False
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Scenario:
