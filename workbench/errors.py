@@ -16,6 +16,7 @@
     │   ├── CassetteFormatError       the file is damaged, or of another kind
     │   └── MissingRecordingError     this request, or the rest of its answer, was never recorded
     ├── CostExceedsLimitError         a request that a rate limit can never let through
+    ├── EventTooLargeError            a stream's event is longer than its reader allows
     └── ConfigurationError            a setting of the workbench's own is wrong
 
 `retryable` says whether the same request may succeed later, `retry_after` how long the provider asks to
@@ -32,6 +33,7 @@ __all__ = [
     "CassetteFormatError",
     "ConfigurationError",
     "CostExceedsLimitError",
+    "EventTooLargeError",
     "InvalidRequestError",
     "MissingRecordingError",
     "NotFoundError",
@@ -70,6 +72,10 @@ class CassetteFormatError(CassetteError, ValueError):
 
 class MissingRecordingError(CassetteError):
     """What was asked for was never recorded; nothing was sent to the network."""
+
+
+class EventTooLargeError(WorkbenchError, ValueError):
+    """A line or an event of a stream is longer than its reader is ready to keep."""
 
 
 class ProviderError(WorkbenchError):
