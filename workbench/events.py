@@ -8,7 +8,9 @@ stream and :class:`Accumulator` puts one together again.
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -148,10 +150,17 @@ def _split_text(completion: Completion) -> Iterator[Event | None]:
         yield from (CitationDelta(citation=citation) for citation in citations)
 
 
+@dataclass(slots=True)
+class _Call:
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
 class Accumulator:
     """Puts the events of one stream together, in linear time.
 
-    Tool calls are told apart by their index: a fragment after the first carries nothing else.
+    Tool calls are told apart by their index: most fragments carry nothing else.  They may be interleaved.
     """
 
     def __init__(self) -> None:
@@ -161,15 +170,17 @@ class Accumulator:
         self._thinking: list[str] = []
         self._signature = ""
         self._citations: list[Citation] = []
-        self._calls: dict[int, tuple[str, str, list[str]]] = {}
+        self._calls: defaultdict[int, _Call] = defaultdict(_Call)
 
     def add(self, event: Event) -> None:
         """Take in the next event."""
         if isinstance(event, TextDelta | RefusalDelta):
             self._text.append(event.text)
         elif isinstance(event, ToolCallDelta):
-            call = self._calls.setdefault(event.index, (event.id or "", event.name or "", []))
-            call[2].append(event.arguments)
+            call = self._calls[event.index]
+            call.id = call.id or event.id or ""  # some servers send it late, or again and again
+            call.name = call.name or event.name or ""
+            call.arguments.append(event.arguments)
         elif isinstance(event, ThinkingDelta):
             self._thinking.append(event.text)
             self._signature = event.signature or self._signature
@@ -193,7 +204,7 @@ class Accumulator:
         """
         if self._started is None or self.finished is None:
             raise ValueError("the stream has not finished: there is no whole answer yet")
-        calls = (self._calls[index] for index in sorted(self._calls))
+        calls = [call for _, call in sorted(self._calls.items())]
         return Completion(
             id=self._started.id,
             model=self._started.model,
@@ -201,7 +212,7 @@ class Accumulator:
             thinking="".join(self._thinking),
             signature=self._signature,
             citations=tuple(self._citations),
-            tool_calls=tuple(ToolCall(id=i, name=n, arguments="".join(a)) for i, n, a in calls),
+            tool_calls=tuple(ToolCall(id=c.id, name=c.name, arguments="".join(c.arguments)) for c in calls),
             stop_reason=self.finished.stop_reason,
             stop_sequence=self.finished.stop_sequence,
             usage=self.finished.usage,
