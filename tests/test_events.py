@@ -116,6 +116,7 @@ def test_strands_may_be_interleaved(completion: Completion, random: Random) -> N
         pytest.param([(None, None, "{"), ("a", "f", "}")], id="late"),
         pytest.param([("a", "f", "{"), ("a", "f", "}")], id="again and again"),
         pytest.param([("a", "f", "{"), ("", "", "}")], id="empty after the first"),
+        pytest.param([("a", "f", "{"), ("b", "g", "}")], id="others after the first"),
     ],
 )
 def test_id_and_name_may_come_with_any_fragment(fragments: list[tuple[str | None, str | None, str]]) -> None:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "workbench"
 # never from its own row.
 LAYERS = """
     0 vocabulary   errors messages clock tokens
-    1 machines     events limits
+    1 machines     events limits partial_json
     2 wire         wire
     3 instruments  tracing progress limiter redaction
     4 provider     simulator
