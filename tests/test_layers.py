@@ -19,7 +19,7 @@ LAYERS = """
     3 instruments  tracing progress limiter redaction streams
     4 provider     simulator
     5 adapters     providers cassettes
-    6 drivers      fanout
+    6 drivers      fanout relay
     7 views        charts
     8 shell        notebook nesting cli
     9 entry        __main__

@@ -156,9 +156,10 @@ class ProviderTimeoutError(ProviderError):
 
 
 class StreamInterruptedError(ProviderError):
-    """A stream broke off, or ended without its end mark; `partial` is the text that had come.
+    """A stream broke off, or ended without its end mark.
 
-    It is not retryable as it is: a second stream would begin again with its first word.
+    `partial` is the text that had come.  It is not retryable as it is: a second stream would begin again with
+    its first word.
     """
 
     def __init__(self, message: str, *, provider: str, partial: str) -> None:
