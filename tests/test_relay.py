@@ -373,6 +373,26 @@ def test_a_client_that_takes_nothing_is_given_up(caplog: pytest.LogCaptureFixtur
     assert "took nothing for 0.05 s" in caplog.text
 
 
+def test_a_client_that_takes_nothing_does_not_hold_the_relay_up() -> None:
+    """When the relay ends, it breaks the connections that do not end by themselves."""
+
+    async def main() -> None:
+        async def make(request: Request) -> AsyncIterator[Event]:
+            while True:
+                yield TextDelta(text="x" * 1000)
+
+        provider, client = Fake(make), Reluctant()
+        async with serve_relay(provider) as url:
+            await client.ask(url, "sse")
+            await until(lambda: provider.taken > 100)
+        assert provider.closed
+        with pytest.raises((ConnectionResetError, AssertionError)):
+            await client.read_until(lambda read: False)
+        client.socket.close()
+
+    on_the_wall_clock(main)
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "status", "message"),
     [

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from workbench.providers import OpenAIProvider as OpenAIProvider
     from workbench.providers import OpenAIResponsesProvider as OpenAIResponsesProvider
     from workbench.providers import default_provider as default_provider
+    from workbench.relay import serve_relay as serve_relay
     from workbench.simulator import Faults as Faults
     from workbench.simulator import FaultWindow as FaultWindow
     from workbench.simulator import Latency as Latency
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from workbench.simulator import RateLimits as RateLimits
     from workbench.simulator import RequestLog as RequestLog
     from workbench.simulator import Simulator as Simulator
+    from workbench.streams import Metered as Metered
+    from workbench.streams import StreamMetrics as StreamMetrics
     from workbench.tracing import recording as recording
     from workbench.tracing import span as span
 
@@ -56,6 +59,7 @@ _HOMES = {
     "messages": ("Completion", "Message", "Reply", "Request", "Tool", "ToolCall", "Usage"),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "providers": ("AnthropicProvider", "OpenAIProvider", "OpenAIResponsesProvider", "default_provider"),
+    "relay": ("serve_relay",),
     "simulator": (
         "FaultWindow",
         "Faults",
@@ -66,6 +70,7 @@ _HOMES = {
         "RequestLog",
         "Simulator",
     ),
+    "streams": ("Metered", "StreamMetrics"),
     "tracing": ("recording", "span"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

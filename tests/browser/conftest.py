@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import BrowserContext
 
 from tests.browser.lab import Lab, browse, find_chromium, serve
 
@@ -35,9 +36,15 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def browser(chromium: str) -> Iterator[BrowserContext]:
+    with browse(chromium) as context:
+        yield context
+
+
+@pytest.fixture(scope="session")
+def lab(browser: BrowserContext, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     private = tmp_path_factory.mktemp("jupyter")
     folder = tmp_path_factory.mktemp("lab") / "notebooks"
     shutil.copytree(NOTEBOOKS, folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    with serve(folder, private) as server, browse(chromium) as context:
-        yield Lab(server, context)
+    with serve(folder, private) as server:
+        yield Lab(server, browser)

@@ -40,7 +40,7 @@ __all__ = ["create_app"]
 _PAGE = Path(__file__).parent / "page"
 _THIS_MACHINE = ("127.0.0.1", "localhost")
 _QUESTION_SECONDS = 30.0  # within which the question has to come
-_END_SECONDS = 1.0  # for which the end of an answer may take to be sent
+_END_SECONDS = 0.5  # for which the end of an answer may take to be sent
 _TOO_MUCH, _WRONG, _REASON_BYTES = 1009, 1008, 123  # RFC 6455, sections 7.4.1 and 5.5
 
 

@@ -18,7 +18,7 @@ from workbench.relay.app import create_app
 __all__ = ["serve_relay"]
 
 _HOST = "127.0.0.1"
-_GRACE_SECONDS = 2  # for which a connection may take to end
+_GRACE_SECONDS = 1  # for which a connection may take to end
 _KERNEL_BYTES = 65_536  # of a connection's data that the system keeps: a slow client is to be felt soon
 
 
