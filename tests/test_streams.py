@@ -16,24 +16,34 @@ from workbench.messages import Citation
 from workbench.providers import Provider
 from workbench.streams import Metered, StreamMetrics
 
+Name = Literal["chat", "responses", "anthropic"]
+NAMES: tuple[Name, ...] = ("chat", "responses", "anthropic")
 EXACT = {"ttft": 0.0, "itl": 0.0, "tpot": 0.0, "latency": 0.0, "tokens": 0}
 TOOL = wb.Tool(name="find", parameters={"type": "object", "properties": {"what": {"type": "string"}}})
 
 
-def provider_of(sim: wb.Simulator, name: Literal["openai", "anthropic"]) -> tuple[Provider, str]:
-    if name == "openai":
+def provider_of(sim: wb.Simulator, name: Name) -> tuple[Provider, str]:
+    if name == "chat":
         return wb.OpenAIProvider(sim.openai()), "gpt-5.5"
+    if name == "responses":
+        return wb.OpenAIResponsesProvider(sim.openai()), "gpt-5.5"
     return wb.AnthropicProvider(sim.anthropic()), "claude-sonnet-5"
 
 
-def ask(model: str, tools: tuple[wb.Tool, ...] = ()) -> wb.Request:
+def ask(model: str, tools: tuple[wb.Tool, ...] = (), thinking_tokens: int | None = None) -> wb.Request:
     question = wb.Message(role="user", content="find out what jitter is")
-    return wb.Request(model=model, messages=(question,), tools=tools, max_tokens=200)
+    return wb.Request(
+        model=model,
+        messages=(question,),
+        tools=tools,
+        max_tokens=200 + (thinking_tokens or 0),
+        thinking_tokens=thinking_tokens,
+    )
 
 
 async def measured(
     sim: wb.Simulator,
-    name: Literal["openai", "anthropic"],
+    name: Name,
     *,
     think_seconds: float = 0.0,
     tools: tuple[wb.Tool, ...] = (),
@@ -48,10 +58,8 @@ async def measured(
 
 
 @settings(max_examples=20)
-@given(st.integers(0, 2**32), st.sampled_from(["openai", "anthropic"]), st.booleans())
-def test_in_virtual_time_the_measurement_is_exact(
-    seed: int, name: Literal["openai", "anthropic"], calls: bool
-) -> None:
+@given(st.integers(0, 2**32), st.sampled_from(NAMES), st.booleans())
+def test_in_virtual_time_the_measurement_is_exact(seed: int, name: Name, calls: bool) -> None:
     """Through the real SDKs each token is seen in the nanosecond in which the provider's log has it."""
 
     async def main() -> tuple[StreamMetrics, wb.Simulator]:
@@ -64,11 +72,9 @@ def test_in_virtual_time_the_measurement_is_exact(
     assert metrics.output_tokens == record.output_tokens == len(metrics.tokens)
 
 
-@pytest.mark.parametrize("name", ["openai", "anthropic"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("think_seconds", [0.001, 0.013, 0.5])
-def test_a_slow_consumer_explains_the_whole_error(
-    name: Literal["openai", "anthropic"], think_seconds: float
-) -> None:
+def test_a_slow_consumer_explains_the_whole_error(name: Name, think_seconds: float) -> None:
     """A token is seen when it is made, or when its consumer is ready for it again, whichever is later."""
 
     async def main() -> tuple[StreamMetrics, wb.Simulator]:
@@ -86,20 +92,38 @@ def test_a_slow_consumer_explains_the_whole_error(
     assert metrics.latency == pytest.approx(ready + think_seconds - record.arrival, abs=1e-9)  # the end, too
 
 
+def test_thoughts_that_are_not_shown_explain_the_rest() -> None:
+    """Chat completions hide what a model thinks: the first token that is seen is the first after that."""
+
+    async def main() -> tuple[StreamMetrics, int, wb.Simulator]:
+        sim = wb.Simulator(seed=2)
+        provider, model = provider_of(sim, "chat")
+        async with Metered(provider.stream(ask(model, thinking_tokens=1024))) as stream:
+            *_, last = [event async for event in stream]
+        assert isinstance(last, Finished)
+        return stream.metrics, last.usage.thinking_tokens, sim
+
+    metrics, thought, sim = wb.run(main)
+    (record,) = sim.log
+    assert thought > 0
+    assert metrics.tokens == record.tokens[thought:]
+    assert metrics.output_tokens == record.output_tokens == thought + len(metrics.tokens)
+
+
 def test_two_streams_that_share_a_slot() -> None:
     """What a stream waits for in the provider's queue is part of its time to first token."""
 
     async def main() -> tuple[list[StreamMetrics], wb.Simulator]:
         sim = wb.Simulator(seed=1, slots=1)
-        return list(await asyncio.gather(measured(sim, "openai"), measured(sim, "openai"))), sim
+        return list(await asyncio.gather(measured(sim, "chat"), measured(sim, "chat"))), sim
 
     metrics, sim = wb.run(main)
     assert [each.error(record) for each, record in zip(metrics, sim.log, strict=True)] == [EXACT, EXACT]
     assert metrics[1].ttft > metrics[0].latency == sim.log[1].queued
 
 
-@pytest.mark.parametrize("name", ["openai", "anthropic"])
-def test_a_consumer_that_leaves_ends_the_stream(name: Literal["openai", "anthropic"]) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_consumer_that_leaves_ends_the_stream(name: Name) -> None:
     """The provider learns in that instant that its client is gone, and no task is left."""
 
     async def main() -> tuple[StreamMetrics, wb.Simulator]:
@@ -121,8 +145,8 @@ def test_a_consumer_that_leaves_ends_the_stream(name: Literal["openai", "anthrop
     assert metrics.output_tokens == 1
 
 
-@pytest.mark.parametrize("name", ["openai", "anthropic"])
-def test_a_stream_that_breaks_off_is_measured_up_to_there(name: Literal["openai", "anthropic"]) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stream_that_breaks_off_is_measured_up_to_there(name: Name) -> None:
     """The error comes through, with the text so far, and the metrics are those of what had come."""
 
     async def main() -> tuple[StreamMetrics, str, str, wb.Simulator]:
