@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.charts import Chart, in_flight, timeline, waterfall
+from workbench.charts import Chart, arrivals, in_flight, timeline, waterfall
 from workbench.clock import run
 from workbench.fanout import FanOut, fan_out
 from workbench.limiter import RateLimiter
 from workbench.simulator import Faults, RateLimits, RequestLog, RequestRecord, Simulator
+from workbench.streams import StreamMetrics
 from workbench.tracing import Trace, recording, span
 
 
@@ -301,3 +303,30 @@ def test_data_frames_may_come_from_elsewhere() -> None:
             return LOG.to_frame()
 
     assert repr(timeline(Other())) == repr(timeline(LOG))
+
+
+def test_arrivals_says_how_many_tokens_came_and_when() -> None:
+    """One line for each stream, by the seconds since it was asked for; the same streams, the same bytes."""
+    streams = {
+        "streamed": StreamMetrics(10.0, (10.5, 11.0, 12.25), 12.25, 3),
+        "joined, $5": StreamMetrics(0.0, (2.25, 2.25, 2.25), 2.25, 3),
+        "silent": StreamMetrics(0.0, (), 1.0, 0),
+    }
+    chart = arrivals(streams, title="When")
+    assert repr(chart).splitlines() == [
+        "arrivals · streamed: 3 tokens, the first after 0.500 s, the last after 2.25 s",
+        "arrivals · joined, $5: 3 tokens, the first after 2.25 s, the last after 2.25 s",
+        "arrivals · silent: 0 tokens",
+    ]
+    (axis,) = chart.figure.axes
+    drawn = [[np.asarray(values).tolist() for values in line.get_data()] for line in axis.lines]
+    assert drawn[0] == [[0.0, 0.5, 1.0, 2.25], [0.0, 1.0, 2.0, 3.0]]
+    assert drawn[2] == [[0.0], [0.0]]
+    assert chart.png() == arrivals(streams, title="When").png()
+
+
+def test_arrivals_of_nothing() -> None:
+    """Where no token came, the chart says so."""
+    chart = arrivals({"silent": StreamMetrics(0.0, (), 1.0, 0)})
+    assert "no tokens" in [text.get_text() for text in chart.figure.axes[0].texts]
+    assert chart.png()

@@ -43,6 +43,22 @@ async def answer(question: str) -> wb.Completion:
     return completion
 
 
+async def measured(provider: Provider, request: wb.Request) -> None:
+    async with wb.Metered(provider.stream(request)) as stream:
+        async for event in stream:
+            assert_type(
+                event,
+                Started | TextDelta | RefusalDelta | ThinkingDelta | CitationDelta | ToolCallDelta | Finished,
+            )
+    assert_type(stream.metrics, wb.StreamMetrics)
+    assert_type(stream.metrics.ttft, float)
+    assert_type(stream.metrics.itl, tuple[float, ...])
+    assert_type(stream.metrics.error(wb.Simulator().log[-1]), dict[str, float])
+    assert_type(wb.arrivals({"a": stream.metrics}), wb.Chart)
+    async with wb.serve_relay(provider, model="m", port=0) as url:
+        assert_type(url, str)
+
+
 async def questions() -> AsyncIterator[str]:
     yield "why?"
 

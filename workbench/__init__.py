@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.cassettes import Cassette as Cassette
     from workbench.charts import Chart as Chart
+    from workbench.charts import arrivals as arrivals
     from workbench.charts import in_flight as in_flight
     from workbench.charts import timeline as timeline
     from workbench.charts import waterfall as waterfall
@@ -52,7 +53,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "cassettes": ("Cassette",),
-    "charts": ("Chart", "in_flight", "timeline", "waterfall"),
+    "charts": ("Chart", "arrivals", "in_flight", "timeline", "waterfall"),
     "clock": ("DeadlockError", "VirtualTimeLoop", "now", "run"),
     "fanout": ("FanOut", "fan_out"),
     "limiter": ("RateLimiter",),

@@ -17,12 +17,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from workbench.streams import StreamMetrics
 from workbench.tracing import SpanRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Chart", "in_flight", "timeline", "waterfall"]
+__all__ = ["Chart", "arrivals", "in_flight", "timeline", "waterfall"]
 
 _WIDTH = 8.0  # inches
 _DPI = 110
@@ -125,6 +126,31 @@ def in_flight(runs: Runs, *, title: str = "", bound: float | None = None) -> Cha
     axis.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     _head(axis, "", all(frame.empty for frame in frames.values()), columns=4)
     return Chart(figure, _digests("in flight", frames))
+
+
+def arrivals(streams: Mapping[str, StreamMetrics], *, title: str = "") -> Chart:
+    """How many tokens of each stream its consumer had seen, over time.
+
+    Args:
+        streams: measurements by name, such as :class:`~workbench.streams.Metered` makes.
+        title: above the chart.
+    """
+    figure, (axis,) = _figure([2.6], title)
+    looks = zip(itertools.cycle(_COLORS), itertools.cycle(_STYLES))
+    lines = []
+    for (name, stream), (color, style) in zip(streams.items(), looks, strict=False):
+        seen = [at - stream.asked for at in stream.tokens]
+        counts = range(len(seen) + 1)
+        axis.step([0.0, *seen], counts, where="post", color=color, linestyle=style, label=_plain(name))
+        when = f", the first after {_seconds(seen[0])}, the last after {_seconds(seen[-1])}" if seen else ""
+        lines.append(f"arrivals · {name}: {len(seen)} tokens{when}")
+    axis.set_xlabel("seconds since it was asked for")
+    axis.set_ylabel("tokens seen")
+    axis.set_xlim(left=0)
+    axis.set_ylim(bottom=0)
+    axis.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    _head(axis, "", not any(stream.tokens for stream in streams.values()), columns=4, nothing="no tokens")
+    return Chart(figure, "\n".join(lines))
 
 
 def waterfall(trace: Sequence[SpanRecord], *, title: str = "") -> Chart:
