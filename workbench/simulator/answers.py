@@ -5,6 +5,7 @@ An answer depends on the seed and on the request, on nothing else.
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import re
@@ -225,11 +226,17 @@ def _limit(
     if found:
         at, stop = min(found)
         text, calls = text[:at], []
-    tokens = pieces(text)
+    tokens = _pieces_of_script(text) if size is None else pieces(text)
     left = limit - len(tokens)
     if left < 0:
         return "".join(tokens[:limit]), [], limit, "length", None
     return _limit_calls(text, calls, len(tokens), left, stop)
+
+
+@functools.lru_cache(maxsize=256)
+def _pieces_of_script(text: str) -> tuple[str, ...]:
+    """A script says the same again and again."""
+    return tuple(pieces(text))
 
 
 def _limit_calls(

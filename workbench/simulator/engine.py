@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import to_json
+
 from workbench.errors import ConfigurationError
 from workbench.messages import Completion, Usage
 from workbench.simulator import anthropic_api, openai_api
@@ -243,13 +245,13 @@ class Engine:
         Raises:
             WireError: there is none, or it is of the other kind.
         """
-        known = [m for m in self.offered(provider) if embeds in (None, m.dimensions is not None)]
         if (model := self.models.get((provider, name))) is not None:
-            if model not in known:
+            if embeds not in (None, model.dimensions is not None):
                 does = "makes" if embeds is False else "makes no"
                 message = f"The model '{name}' {does} embeddings and is not supported by this endpoint."
                 raise WireError("not_found", message, param="model", code="model_not_found")
             return model
+        known = [m for m in self.offered(provider) if embeds in (None, m.dimensions is not None)]
         if self.lenient and (provider, name) not in self._withdrawn:
             return known[0].model_copy(update={"name": name})
         message = f"The model '{name}' does not exist; the simulator offers: "
@@ -267,8 +269,9 @@ class Engine:
         account = self.charge(visit, draft.model, reserved)
         self.fail(draft.noise)
         work = self._answer(visit, draft)
-        account.settle(reserved, work.usage.output_tokens, visit.now)
-        self.admit(visit, draft.model, account, work.schedule, work.usage)
+        usage = work.usage
+        account.settle(reserved, usage.output_tokens, visit.now)
+        self.admit(visit, draft.model, account, work.schedule, usage)
         return work
 
     def ask_apart(self, visit: Visit, form: Format) -> Work:
@@ -395,7 +398,7 @@ class Engine:
             exchange.stream_from(self.edge_latency, self.spoil(visit, work, work.parts(encoder)))
         else:
             exchange.status = 200
-            exchange.deliver(work.schedule.last, compact(work.encode()).encode())
+            exchange.deliver(work.schedule.last, to_json(work.encode()))
 
     def spoil(self, visit: Visit, work: Work, parts: Iterable[tuple[float, bytes]]) -> Iterable[Part]:
         """The parts of a stream as they go out: it may break off, or go wrong."""

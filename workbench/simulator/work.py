@@ -27,8 +27,11 @@ class Work:
     @property
     def usage(self) -> Usage:
         """What all of it is charged for."""
+        usage = self.completions[0].usage
+        if len(self.completions) == 1:
+            return usage
         said = sum(completion.usage.output_tokens for completion in self.completions)
-        return self.completions[0].usage.model_copy(update={"output_tokens": said})
+        return usage.model_copy(update={"output_tokens": said})
 
     def encode(self) -> dict[str, object]:
         """The whole answer as its endpoint shows it."""
