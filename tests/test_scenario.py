@@ -20,7 +20,7 @@ from workbench.simulator.scenario import Scenario, names
 
 QUESTION: Any = [{"role": "user", "content": "Why does jitter help?"}]
 SHIPPED = (
-    "azure-code azure-conversation brown-out calm flaky-streams keys outage rate-limited".split()  # noqa: SIM905 - they read as a list
+    "azure-code azure-conversation brown-out calm conformance flaky-streams keys outage rate-limited".split()  # noqa: SIM905 - they read as a list
 )
 
 

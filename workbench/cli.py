@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from workbench.errors import ConfigurationError
@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        asyncio.run(_serve(given))
+        with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
+            runner.run(_serve(given))
     except KeyboardInterrupt:  # where the loop cannot handle signals
         pass
     except ConfigurationError as error:
@@ -71,6 +72,15 @@ async def _serve(given: argparse.Namespace) -> None:
             flush=True,
         )
         await stop.wait()
+
+
+def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """A stream on uvloop costs a third less; there is none for Windows."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _allow_many_connections() -> None:

@@ -27,6 +27,7 @@ from uvicorn.server import ServerState
 from workbench.clock import virtual_loop
 from workbench.errors import ConfigurationError
 from workbench.simulator.asgi import CUT, AsgiApp
+from workbench.tokens import count
 
 __all__ = ["HOST", "serve"]
 
@@ -64,6 +65,7 @@ async def serve(app: AsgiApp, port: int = 0) -> AsyncIterator[str]:
     )
     config.timeout_keep_alive = _IDLE_SECONDS
     config.load()
+    count("")  # the first use loads a vocabulary, and the first client should not wait for that
     listener = await _listen(loop, functools.partial(_Connection, config, state, {}, loop), port)
     try:
         yield f"http://{HOST}:{listener.sockets[0].getsockname()[1]}"
