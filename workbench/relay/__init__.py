@@ -6,7 +6,7 @@ serving.py   the application on a port of this machine
 page/        what the browser shows
 """
 
-from workbench.relay.app import create_app
+from workbench.relay.app import Relay
 from workbench.relay.serving import serve_relay
 
-__all__ = ["create_app", "serve_relay"]
+__all__ = ["Relay", "serve_relay"]

@@ -35,7 +35,7 @@ from workbench.providers import Provider
 from workbench.relay.passing import pass_on
 from workbench.wire import sse
 
-__all__ = ["create_app"]
+__all__ = ["Relay"]
 
 _PAGE = Path(__file__).parent / "page"
 _THIS_MACHINE = ("127.0.0.1", "localhost")
@@ -50,15 +50,44 @@ class _Question(BaseModel):
     prompt: str = Field(min_length=1)
 
 
-class _Relay:
-    """What the two transports share."""
+class Relay(Starlette):
+    """The relay as an ASGI application.
+
+    Args:
+        provider: whose stream is passed on.
+        model: the model that is asked.
+        max_tokens: the length of an answer, at most.
+        max_request_bytes: the length of a question, at most.
+        patience: seconds for which a client may take nothing before its stream is given up.
+        hosts: the names by which a browser may reach it.
+    """
 
     def __init__(
-        self, provider: Provider, model: str, max_tokens: int, max_request_bytes: int, patience: float
+        self,
+        provider: Provider,
+        *,
+        model: str,
+        max_tokens: int = 1024,
+        max_request_bytes: int = 65_536,
+        patience: float = 60.0,
+        hosts: tuple[str, ...] = _THIS_MACHINE,
     ) -> None:
         self.provider, self.model, self.max_tokens = provider, model, max_tokens
         self.max_request_bytes, self.patience = max_request_bytes, patience
         self.closing = asyncio.Event()
+        super().__init__(
+            routes=[
+                Route("/ask", self.by_events, methods=["POST"]),
+                WebSocketRoute("/ask", self.by_websocket),
+                Mount("/", StaticFiles(directory=_PAGE, html=True)),
+            ],
+            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(_SameOrigin)],
+            max_body_size=max_request_bytes,
+        )
+
+    def close(self) -> None:
+        """Break off the streams that are under way."""
+        self.closing.set()
 
     def request(self, question: _Question) -> Request:
         """What is asked of the provider: a browser chooses the prompt, and nothing that costs more."""
@@ -106,7 +135,7 @@ class _Relay:
 class _EventStream(Response):
     media_type = "text/event-stream"
 
-    def __init__(self, relay: _Relay, request: Request) -> None:
+    def __init__(self, relay: Relay, request: Request) -> None:
         # No cache is to keep it, and no proxy (nginx: X-Accel-Buffering) to hold it back.
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
@@ -144,36 +173,3 @@ class _SameOrigin:
 def _what_is_wrong(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     return ": ".join([*map(str, first["loc"]), first["msg"]])
-
-
-def create_app(
-    provider: Provider,
-    *,
-    model: str,
-    max_tokens: int = 1024,
-    max_request_bytes: int = 65_536,
-    patience: float = 60.0,
-    hosts: tuple[str, ...] = _THIS_MACHINE,
-) -> Starlette:
-    """The relay as an ASGI application; ``app.state.relay.closing.set()`` ends the streams under way.
-
-    Args:
-        provider: whose stream is passed on.
-        model: the model that is asked.
-        max_tokens: the length of an answer, at most.
-        max_request_bytes: the length of a question, at most.
-        patience: seconds for which a client may take nothing before its stream is given up.
-        hosts: the names by which a browser may reach it.
-    """
-    relay = _Relay(provider, model, max_tokens, max_request_bytes, patience)
-    app = Starlette(
-        routes=[
-            Route("/ask", relay.by_events, methods=["POST"]),
-            WebSocketRoute("/ask", relay.by_websocket),
-            Mount("/", StaticFiles(directory=_PAGE, html=True)),
-        ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(_SameOrigin)],
-        max_body_size=max_request_bytes,
-    )
-    app.state.relay = relay
-    return app

@@ -18,7 +18,7 @@ from asyncio import base_events
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -26,7 +26,7 @@ from uvicorn.server import ServerState
 
 from workbench.clock import virtual_loop
 from workbench.errors import ConfigurationError
-from workbench.simulator.asgi import CUT, AsgiApp
+from workbench.simulator.asgi import CUT
 from workbench.tokens import count
 
 __all__ = ["HOST", "serve"]
@@ -40,13 +40,27 @@ _GRACE_SECONDS = 1.0  # for which an answer that is broken off may take to end
 _RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # linger for no time: close() sends RST
 
 
+class Application(Protocol):
+    """An ASGI application that can end by itself."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection's scope."""
+
+    def close(self) -> None:
+        """Break off the answers that are under way."""
+
+
 @asynccontextmanager
-async def serve(app: AsgiApp, port: int = 0) -> AsyncIterator[str]:
+async def serve(
+    app: Application, port: int = 0, *, kernel_bytes: int | None = None, **options: Any
+) -> AsyncIterator[str]:
     """Serve `app` on the loopback interface, in the running loop.
 
     Args:
         app: what to serve.
         port: to listen on; 0: any free one.
+        kernel_bytes: of an answer, for the system to keep for a slow client; None: as much as it likes.
+        options: of uvicorn's configuration.
 
     Yields:
         the URL, without a slash at its end.
@@ -60,13 +74,15 @@ async def serve(app: AsgiApp, port: int = 0) -> AsyncIterator[str]:
             "workbench.run(main, virtual=False), or the simulator's own clients, which need no server"
         )
     loop, state = asyncio.get_running_loop(), ServerState()
+    defaults = {"ws": "none", "lifespan": "off", "log_config": None, "access_log": False}
     config = uvicorn.Config(
-        app, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False
+        app, proxy_headers=False, timeout_keep_alive=_IDLE_SECONDS, **{**defaults, **options}
     )
-    config.timeout_keep_alive = _IDLE_SECONDS
     config.load()
     count("")  # the first use loads a vocabulary, and the first client should not wait for that
     listener = await _listen(loop, functools.partial(_Connection, config, state, {}, loop), port)
+    if kernel_bytes is not None:  # connections inherit it
+        listener.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_bytes)
     try:
         yield f"http://{HOST}:{listener.sockets[0].getsockname()[1]}"
     finally:
@@ -86,7 +102,7 @@ async def _listen(loop: asyncio.AbstractEventLoop, protocol: Any, port: int) -> 
         raise ConfigurationError(reason) from error
 
 
-async def _end(app: AsgiApp, listener: base_events.Server, state: ServerState) -> None:
+async def _end(app: Application, listener: base_events.Server, state: ServerState) -> None:
     """Break off what is under way, and wait until all is gone."""
     listener.close()
     app.close()

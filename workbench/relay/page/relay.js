@@ -29,7 +29,7 @@ async function* websocket(question, signal) {
   const push = item => { queue.push(item); wake(); };
   socket.onopen = () => socket.send(question);
   socket.onmessage = message => push(JSON.parse(message.data));
-  socket.onclose = ({code, reason}) => push(code === 1000 ? null : new Error(reason || `closed: ${code}`));
+  socket.onclose = ({reason}) => push(reason ? new Error(reason) : null);  // a refusal says why
   signal.addEventListener("abort", () => socket.close());
   try {
     for (;;) {
