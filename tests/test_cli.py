@@ -29,9 +29,9 @@ CHAT = {"model": "m", "messages": [{"role": "user", "content": "Why?"}], "stream
 
 
 @contextmanager
-def serve(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serve(*options: str, what: str = "serve") -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server in a process of its own; gives that and the URL that it prints."""
-    command = [*COMMAND, "serve", "--port", "0", *options]
+    command = [*COMMAND, what, "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -70,6 +70,21 @@ def test_what_is_served() -> None:
         assert client.get(f"{url}/health").json()["seed"] == 42
         answer = client.get(f"{url}/v1/models", headers={"authorization": "Bearer unknown"})
         assert answer.status_code == 401
+
+
+def test_a_relay() -> None:
+    """The relay serves its page, asks the model that is named, and ends cleanly."""
+    with (
+        serve("--model", "gpt-5.4-mini", what="relay") as (process, url),
+        httpx2.Client(verify=False) as client,
+    ):
+        assert "<title>Relay</title>" in client.get(url).text
+        answer = client.post(f"{url}/ask", json={"prompt": "Why?"})
+        assert '"model":"gpt-5.4-mini"' in answer.text
+        assert '"type":"finished"' in answer.text
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=20)
+        assert (process.returncode, complaints) == (0, "")
 
 
 def test_a_wrong_scenario(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""The command line: ``workbench serve`` puts the simulated provider on a port of this machine."""
+"""The command line: ``workbench serve`` puts the simulated provider on a port of this machine.
+
+``workbench relay`` serves a page on which a browser sees a stream; see :mod:`workbench.relay`.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from workbench.errors import ConfigurationError
 
@@ -51,27 +54,50 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=_PORT, help=f"0: any free one; default: {_PORT}")
     serve.add_argument("--seed", type=int, help="of everything that is random; default: the scenario's own")
     serve.add_argument("--scenario", default="calm", help="a name, or a TOML file; default: calm")
+    serve.set_defaults(served=_provider)
+    relay = commands.add_parser(
+        "relay",
+        help="pass a provider's stream on to a browser",
+        description="Serve a page on 127.0.0.1 that shows a stream while it comes, until it is interrupted. "
+        "It comes from the simulated provider, unless WORKBENCH_PROVIDER names another.",
+    )
+    relay.add_argument("--port", type=int, default=_PORT + 1, help=f"0: any free one; default: {_PORT + 1}")
+    relay.add_argument("--model", default="gpt-5.5", help="the model that is asked; default: gpt-5.5")
+    relay.set_defaults(served=_relay)
     return parser
 
 
 async def _serve(given: argparse.Namespace) -> None:
-    from workbench.simulator import Simulator
-
     stop = asyncio.Event()
     with suppress(NotImplementedError):  # on Windows a KeyboardInterrupt does the same
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with given.served(given) as message:
+        print(message, flush=True)
+        await stop.wait()
+
+
+@asynccontextmanager
+async def _provider(given: argparse.Namespace) -> AsyncIterator[str]:
+    from workbench.simulator import Simulator
+
     _allow_many_connections()
     simulator = Simulator.from_scenario(given.scenario, seed=given.seed)
     async with simulator.serving(given.port) as url:
-        print(
+        yield (
             f"The simulated provider is at {url} (scenario {given.scenario}). Ctrl+C ends it.\n"
             f"  OPENAI_BASE_URL={url}/v1\n"
             f"  ANTHROPIC_BASE_URL={url}\n"
-            f"  {url}/log, {url}/metrics and {url}/health tell what happens.",
-            flush=True,
+            f"  {url}/log, {url}/metrics and {url}/health tell what happens."
         )
-        await stop.wait()
+
+
+@asynccontextmanager
+async def _relay(given: argparse.Namespace) -> AsyncIterator[str]:
+    from workbench.relay import serve_relay
+
+    async with serve_relay(model=given.model, port=given.port) as url:
+        yield f"The relay is at {url}: open it in a browser. Ctrl+C ends it."
 
 
 def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
