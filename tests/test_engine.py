@@ -481,6 +481,21 @@ def test_who_ended_it_is_told_by_who_came_first(faults: Any, gone_at: float, out
     assert all(at <= record.ended for at in record.tokens)
 
 
+def test_a_log_that_was_read_before_the_queue_moved_up_is_right_after_it() -> None:
+    """What a log said of a request that waited changes with its start; of one that was served, it stays."""
+    provided = engine()
+    first, second, waiting = (send(provided) for _ in range(3))
+    before = provided.log()
+    assert before[2].started == before[0].ended
+    assert provided.cancel(second, 0.5) == [waiting]
+    after = provided.log()
+    assert after[0] == before[0]
+    assert after[2].started == 0.5
+    assert after[2].tokens == pytest.approx([at - before[2].started + 0.5 for at in before[2].tokens])
+    assert after[2] == waiting.record(math.inf)
+    assert [len(record.tokens) for record in provided.log(first.start + 1.05)] == [1, 0, 0]
+
+
 @pytest.mark.parametrize("options", [{"edge_latency": 0}, {"slots": 0}, {"slots": -1}])
 def test_wrong_settings_are_refused(options: dict[str, Any]) -> None:
     """A simulator that cannot be is not made."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -96,6 +97,7 @@ class Exchange(Place):
     delivered: bool = False
     job: Job | None = None
     moved_up: Sequence[Exchange] = ()  # those that start earlier since this request has stopped a job
+    _made: tuple[float, tuple[float, ...]] | None = field(default=None, init=False)
 
     @property
     def place(self) -> Place:
@@ -147,6 +149,14 @@ class Exchange(Place):
         self.headers["content-type"] = "text/event-stream; charset=utf-8"
         self.status, self.stream, self.head_offset, self.parts = 200, True, offset, parts
 
+    def _instants(self) -> tuple[float, ...]:
+        """When each token is made: worked out once, unless the exchange moves up in the queue."""
+        start = self.place.start
+        if self._made is None or self._made[0] != start:
+            offsets = self.schedule.offsets() if self.schedule else []
+            self._made = start, tuple([round(start + offset, 9) for offset in offsets])
+        return self._made[1]
+
     def record(self, now: float) -> RequestRecord:
         """What the log says of this exchange at `now`; instants to the nanosecond, as clocks tell time."""
         end = self.complete_at if self.cancelled_at is None else self.cancelled_at
@@ -157,8 +167,8 @@ class Exchange(Place):
             until = round(min(max(now, end), self.job.over), 9)
         start = round(self.place.start, 9)
         served = self.schedule is not None and start <= until
-        offsets = self.schedule.offsets() if self.schedule and served else []
-        tokens = tuple(at for offset in offsets if (at := round(self.place.start + offset, 9)) <= until)
+        made = self._instants() if served else ()
+        tokens = made[: bisect_right(made, until)]
         return RequestRecord(
             number=self.number,
             arrival=round(self.arrival, 9),
