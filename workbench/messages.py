@@ -164,8 +164,8 @@ class Request(_Frozen):
     @property
     def text(self) -> str:
         """All that the model reads, joined by blank lines: for counting and searching."""
-        parts = ((*(document.text for document in m.documents), m.content) for m in self.messages)
-        return "\n\n".join(part for message in parts for part in message if part)
+        parts = [part for m in self.messages for part in (*[d.text for d in m.documents], m.content)]
+        return "\n\n".join(filter(None, parts))
 
 
 class Usage(_Frozen):
@@ -191,13 +191,8 @@ class Usage(_Frozen):
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            cached_tokens=self.cached_tokens + other.cached_tokens,
-            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
-            thinking_tokens=self.thinking_tokens + other.thinking_tokens,
-        )
+        mine, theirs = vars(self), vars(other)
+        return Usage(**{name: mine[name] + theirs[name] for name in mine})
 
 
 class Reply(_Frozen):

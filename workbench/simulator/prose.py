@@ -39,10 +39,19 @@ def stems(text: str) -> frozenset[str]:
 
 
 @functools.cache
-def _knowledge() -> dict[str, frozenset[str]]:
-    """The sentences that every model knows, each with its stems."""
-    text = files("workbench.simulator").joinpath("knowledge.txt").read_text(encoding="utf-8")
-    return {line: stems(line) for line in text.splitlines()}
+def _knowledge() -> list[str]:
+    """The sentences that every model knows."""
+    return files("workbench.simulator").joinpath("knowledge.txt").read_text(encoding="utf-8").splitlines()
+
+
+@functools.cache
+def _index() -> dict[str, list[str]]:
+    """Those of them in which a stem is."""
+    index: dict[str, list[str]] = {}
+    for sentence in _knowledge():
+        for stem in stems(sentence):
+            index.setdefault(stem, []).append(sentence)
+    return index
 
 
 _size = functools.lru_cache(maxsize=4096)(count)  # the same sentences come again and again
@@ -101,7 +110,10 @@ def write(request: Request, rng: random.Random, length: int) -> Prose:
     wanted = stems(question)
     context = _context(request, question)
 
-    scores = {known: len(wanted & stems) + rng.random() / 4 for known, stems in _knowledge().items()}
+    scores = {known: rng.random() / 4 for known in _knowledge()}
+    for stem in wanted:
+        for known in _index().get(stem, ()):
+            scores[known] += 1
     scores |= {own: len(wanted & stems(own)) + 0.5 + rng.random() / 4 for own in context}
     ranked = sorted(scores, key=scores.__getitem__, reverse=True)
     parts = [f"The tools say: {'; '.join(results)}."] if results else []
