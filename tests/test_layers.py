@@ -20,14 +20,14 @@ LAYERS = """
     4 provider     simulator
     5 adapters     providers cassettes
     6 drivers      fanout relay
-    7 views        charts
+    7 views        charts widgets
     8 shell        notebook nesting cli
     9 entry        __main__
 """
 # `import workbench` may load these at once; its __getattr__ loads the rest when it is first used.
 EAGER = {"errors", "clock"}
 # None of these is loaded by `import workbench`.
-HEAVY = "openai anthropic httpx2 pydantic splintr pandas numpy matplotlib IPython ipykernel ipywidgets"
+HEAVY = "openai anthropic httpx2 pydantic splintr pandas numpy matplotlib IPython ipykernel ipywidgets anywidget rich"
 
 LAYER_OF = {
     unit: int(layer) for layer, _, *units in map(str.split, LAYERS.strip().splitlines()) for unit in units

@@ -140,7 +140,7 @@ def test_the_page_is_for_every_theme_and_reader(monkeypatch: pytest.MonkeyPatch)
         "2: cancelled",
         "3: running",
         "4: running",
-        "5: waiting",
+        "5: queued",
     ]
     assert all(re.fullmatch(r"color:var\(--jp-[\w-]+, #[0-9a-f]{6}\)", str(c["style"])) for c in cells)
     assert "".join(page.words[1:]) == "✓✗–▶▶·"

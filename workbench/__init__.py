@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from workbench.streams import StreamMetrics as StreamMetrics
     from workbench.tracing import recording as recording
     from workbench.tracing import span as span
+    from workbench.widgets import StreamBoard as StreamBoard
 
 __version__ = "0.1.0"
 
@@ -73,6 +74,7 @@ _HOMES = {
     ),
     "streams": ("Metered", "StreamMetrics"),
     "tracing": ("recording", "span"),
+    "widgets": ("StreamBoard",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

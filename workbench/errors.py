@@ -15,6 +15,7 @@
     ├── CassetteError                 a recording cannot be used
     │   ├── CassetteFormatError       the file is damaged, or of another kind
     │   └── MissingRecordingError     this request, or the rest of its answer, was never recorded
+    ├── StreamCancelledError          somebody has stopped a stream on a board; keeps what had come
     ├── CostExceedsLimitError         a request that a rate limit can never let through
     ├── EventTooLargeError            a stream's event is longer than its reader allows
     └── ConfigurationError            a setting of the workbench's own is wrong
@@ -44,6 +45,7 @@ __all__ = [
     "QuotaExceededError",
     "RateLimitError",
     "ServerError",
+    "StreamCancelledError",
     "StreamInterruptedError",
     "WorkbenchError",
     "error_for_status",
@@ -76,6 +78,14 @@ class MissingRecordingError(CassetteError):
 
 class EventTooLargeError(WorkbenchError, ValueError):
     """A line or an event of a stream is longer than its reader is ready to keep."""
+
+
+class StreamCancelledError(WorkbenchError):
+    """Somebody has stopped this stream, and no other, on its board; `partial` is the text that had come."""
+
+    def __init__(self, message: str, *, partial: str) -> None:
+        super().__init__(message)
+        self.partial = partial
 
 
 class ProviderError(WorkbenchError):

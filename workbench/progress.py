@@ -14,20 +14,21 @@ from typing import Any, Literal, Protocol
 
 from workbench.clock import virtual_loop
 
-__all__ = ["Progress", "State"]
+__all__ = ["LOOKS", "Progress", "State", "kernel"]
 
 _FRAME = 0.1  # seconds between two refreshes at least; also how soon the loop sees an interrupt
 _IDLE = 1.0  # seconds between two refreshes where nothing but the time has changed
 _CELLS = 200  # items that are shown one by one
-State = Literal["waiting", "running", "done", "failed", "cancelled"]
-_BAD: tuple[State, ...] = ("failed", "cancelled")
-_LOOKS: dict[State, tuple[str, str]] = {  # sign, colour; JupyterLab's own, which follow its theme
-    "waiting": ("·", "var(--jp-ui-font-color2, #767676)"),
+State = Literal["queued", "running", "retrying", "done", "failed", "cancelled"]
+LOOKS: dict[State, tuple[str, str]] = {  # sign, colour; JupyterLab's own, which follow its theme
+    "queued": ("·", "var(--jp-ui-font-color2, #767676)"),
     "running": ("▶", "var(--jp-info-color1, #0072b2)"),
+    "retrying": ("↻", "var(--jp-warn-color1, #e69f00)"),
     "done": ("✓", "var(--jp-success-color1, #009e73)"),
     "failed": ("✗", "var(--jp-error-color1, #d55e00)"),
     "cancelled": ("–", "var(--jp-ui-font-color2, #767676)"),
 }
+_BAD: tuple[State, ...] = ("failed", "cancelled")
 
 
 class View(Protocol):
@@ -92,7 +93,7 @@ class Progress:
 
     def states(self) -> list[State]:
         """The state of each item, as far as they are shown one by one."""
-        rest: list[State] = ["waiting"] * (min(self.total or 0, _CELLS) - len(self._states))
+        rest: list[State] = ["queued"] * (min(self.total or 0, _CELLS) - len(self._states))
         return self._states[:_CELLS] + rest
 
     def _tick(self) -> None:
@@ -102,10 +103,14 @@ class Progress:
             self._view.show(self, final=False)
 
 
-def _view() -> View | None:
+def kernel() -> Any:
+    """The Jupyter kernel that this code runs in; None where there is none."""
     ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    if shell is not None and getattr(shell, "kernel", None) is not None:
+    return None if ipython is None else getattr(ipython.get_ipython(), "kernel", None)
+
+
+def _view() -> View | None:
+    if kernel() is not None:
         return _NotebookView()
     return _TerminalView() if sys.stderr is not None and sys.stderr.isatty() else None
 
@@ -113,7 +118,7 @@ def _view() -> View | None:
 def _page(progress: Progress) -> str:
     """One line for all, a sign for each; a screen reader gets the line."""
     cells = "".join(
-        f'<span title="{i}: {state}" style="color:{_LOOKS[state][1]}">{_LOOKS[state][0]}</span>'
+        f'<span title="{i}: {state}" style="color:{LOOKS[state][1]}">{LOOKS[state][0]}</span>'
         for i, state in enumerate(progress.states())
     )
     more = max(progress.total or 0, len(progress._states)) - _CELLS

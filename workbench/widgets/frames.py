@@ -1,0 +1,114 @@
+"""What a page has to be told so that it shows what the panes hold, whatever is lost on the way.
+
+A message ("frame") is a JSON object.  Each part of it is a list with one entry for each pane that it is
+about, which begins with the pane's index::
+
+    {"panes": [[index, title, max_tokens]],
+     "marks": [[index, state, begin, ttft, end, tokens, rate, note]],
+     "text":  [[index, place, piece]]}
+
+The page reads them in that order.  A piece begins at its place: what the page has already, it skips; where
+there is a gap before it, or the text does not reach the end that its marks tell, the page asks for that
+pane, and for a pane that it has never heard of.  The answer is a keyframe: the pane as a whole.  Where a
+page cannot ask (a kernel may hear nothing while its cell runs), it gets the keyframes of all in turn.
+
+Rule of this file: places only grow, so that a piece that comes twice does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+from workbench.widgets.pane import Pane
+
+__all__ = ["Frame", "Frames"]
+
+Frame: TypeAlias = dict[str, list[list[Any]]]
+
+_MARKS_EACH = 8  # frames: figures that change faster cannot be read
+_AT_ONCE = 3  # the first marks, whose changes are told at once
+_KEYFRAME_EACH = 20  # frames
+_STEADY = 10  # tokens, before their rate means anything
+
+
+class _Sent:
+    """What was last told of one pane."""
+
+    def __init__(self) -> None:
+        self.begin = self.place = self.pieces = 0
+        self.limit: int | None = None
+        self.marks: list[Any] = []
+        self.stale = True  # has changed since its last keyframe
+
+
+class Frames:
+    """Makes the frames of some panes, which may become more.
+
+    Args:
+        panes: what the page is to show.
+    """
+
+    def __init__(self, panes: Sequence[Pane]) -> None:
+        self._panes = panes
+        self._sent: list[_Sent] = []
+        self._wanted: set[int] = set()
+        self._count = self._turn = 0
+
+    def want(self, indices: Iterable[int] | None = None) -> None:
+        """Have keyframes of these panes (None: of all) in the next frame."""
+        self._wanted.update(range(len(self._panes)) if indices is None else indices)
+
+    def next(self) -> Frame | None:
+        """The next frame; None if there is nothing to tell."""
+        self._count += 1
+        if self._count % _KEYFRAME_EACH == 0:
+            self._want_the_next_in_turn()
+        frame: Frame = {"panes": [], "marks": [], "text": []}
+        for index, pane in enumerate(self._panes):
+            if index == len(self._sent):
+                self._sent.append(_Sent())
+            self._tell(frame, index, pane, self._sent[index])
+        self._wanted.clear()
+        told = {name: entries for name, entries in frame.items() if entries}
+        return told or None
+
+    def _want_the_next_in_turn(self) -> None:
+        total = len(self._sent)
+        turns = ((self._turn + step) % total for step in range(total))
+        index = next((turn for turn in turns if self._sent[turn].stale), None)
+        if index is not None:
+            self._wanted.add(index)
+            self._turn = index + 1
+
+    def _tell(self, frame: Frame, index: int, pane: Pane, sent: _Sent) -> None:
+        whole = index in self._wanted or not sent.marks
+        if changed := whole or sent.limit != pane.max_tokens:
+            frame["panes"].append([index, pane.title, pane.max_tokens])
+            sent.limit = pane.max_tokens
+        if whole or sent.begin != pane.begin:
+            sent.begin = sent.place = pane.begin
+            sent.pieces = 0
+        marks = _marks(pane)
+        due = (self._count + index) % _MARKS_EACH == 0 and marks != sent.marks
+        if whole or due or marks[:_AT_ONCE] != sent.marks[:_AT_ONCE]:
+            frame["marks"].append([index, *marks])
+            sent.marks, changed = marks, True
+        if piece := "".join(pane.pieces[sent.pieces :]):
+            frame["text"].append([index, sent.place, piece])
+        sent.place, sent.pieces = pane.end, len(pane.pieces)
+        sent.stale = index not in self._wanted and (sent.stale or changed or piece != "")
+
+
+def _marks(pane: Pane) -> list[Any]:
+    steady = pane.ended is not None or pane.tokens >= _STEADY
+    again = f"attempt {pane.attempts}" if pane.attempts > 1 else ""
+    return [
+        pane.state,
+        pane.begin,
+        None if pane.ttft is None else round(pane.ttft, 3),
+        pane.end,
+        pane.tokens,
+        round(pane.rate, 1) if pane.rate is not None and steady else None,
+        pane.error or again,
+    ]
