@@ -5,14 +5,14 @@ Bytes and messages are what comes into the page (a WebSocket that counts), CPU i
 
 import json
 import random
-import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
-
-from playwright.sync_api import Page
+from playwright.sync_api import CDPSession, Page
 
 from tests.browser.lab import Lab, browse, find_chromium, serve
 
@@ -35,12 +35,6 @@ COUNT = """(() => {
     }
   };
 })()"""
-FRAMES = """() => {
-  window.slow = 0;
-  let last = performance.now();
-  const look = now => { window.slow = Math.max(window.slow, now - last); last = now; requestAnimationFrame(look); };
-  requestAnimationFrame(look);
-}"""
 RUN = """index => {
   window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
   window.jupyterapp.commands.execute('notebook:run-cell');
@@ -149,27 +143,35 @@ def settle(page: Page) -> dict[str, list[int]]:
     return before
 
 
-def measure(lab: Lab, name: str, words: list[str]) -> dict[str, object]:
+def busy(devtools: CDPSession) -> float:
+    """Seconds for which the page's main thread has worked so far."""
+    metrics = devtools.send("Performance.getMetrics")["metrics"]
+    return next(float(each["value"]) for each in metrics if each["name"] == "TaskDuration")
+
+
+def measure(lab: Lab, name: str, words: list[str]) -> dict[str, Any]:
     selector, cell = WAYS[name]
     (lab.server.folder / "way.ipynb").write_text(notebook(cell, words))
     measured = lab.server.folder / "measured.json"
     measured.unlink(missing_ok=True)
     with lab.open_notebook("way.ipynb") as shown:
         page = shown.page
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.evaluate(RUN, 0)
         settle(page)
         page.evaluate("() => { for (const kind in window.wire) delete window.wire[kind]; }")
-        page.evaluate(FRAMES)
+        before = busy(devtools)
         page.evaluate(RUN, 1)  # its end may be one of the messages that are lost
         for _ in range(int(LIMIT)):
             page.wait_for_timeout(1000)
             if measured.exists():
                 break
         wire = settle(page)
+        browser = busy(devtools) - before
         seconds, cpu = json.loads(measured.read_text())
         texts = page.evaluate(SHOWN, selector) if selector else []
         right = sum(has == wanted for has, wanted in zip(texts, expected(words), strict=False))
-        slow = page.evaluate("() => window.slow")
     saved = wire.get("update_display_data", [0, 0]) if name == "StreamBoard" else [0, 0]
     count, size = (sum(each[at] for each in wire.values()) for at in (0, 1))
     text = sum(len(each.encode()) for each in expected(words))
@@ -177,42 +179,46 @@ def measure(lab: Lab, name: str, words: list[str]) -> dict[str, object]:
         "what": name,
         "messages": count - saved[0],
         "bytes": size - saved[1],
-        "saved_bytes": saved[1],
+        "stored_bytes": saved[1],
         "text_bytes": text,
-        "cpu_s": cpu,
+        "kernel_s": cpu,
         "seconds": seconds,
-        "longest_frame_ms": slow,
+        "browser_s": browser,
         "right": right,
     }
 
 
-def main() -> list[dict[str, object]]:
+HEAD = ("messages", "MB", "/ text", "stored MB", "kernel s", "browser s", "seconds", "panes right")
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    per_text = row["bytes"] / row["text_bytes"]
+    sizes = [f"{row['bytes'] / 1e6:.2f}", f"{per_text:.2f}", f"{row['stored_bytes'] / 1e6:.2f}"]
+    times = [f"{row[name]:.2f}" for name in ("kernel_s", "browser_s", "seconds")]
+    return [str(row["messages"]), *sizes, *times, f"{row['right']} of {STREAMS}"]
+
+
+def line(name: str, figures: Sequence[str]) -> str:
+    return f"{name:28}" + "".join(f"{figure:>12}" for figure in figures)
+
+
+def main() -> list[dict[str, Any]]:
     """Run each way in a notebook of its own, in one lab and one browser."""
     if not (chromium := find_chromium()):
         print("no Chromium found: nothing is measured")
         return []
-    words = sorted(set((Path(__file__).parent.parent / "README.md").read_text().split()))
-    words = [word for word in words if word.isalpha()]
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    words = sorted(word for word in set(readme.split()) if word.isalpha())
     rows = []
-    folder = Path(tempfile.mkdtemp())
-    try:
-        (folder / "notebooks").mkdir()
-        with serve(folder / "notebooks", folder / "private") as server, browse(chromium) as context:
+    with tempfile.TemporaryDirectory() as name:
+        folder, private = Path(name) / "notebooks", Path(name) / "private"
+        folder.mkdir()
+        with serve(folder, private) as server, browse(chromium) as context:
             context.add_init_script(COUNT)
-            print(
-                f"{'':28}{'messages':>9}{'MB':>7}{'/text':>7}{'saved MB':>9}{'CPU s':>7}{'s':>6}{'frame ms':>9}  right"
-            )
-            for name in WAYS:
-                row = measure(Lab(server, context), name, words)
-                rows.append(row)
-                print(
-                    f"{name:28}{row['messages']:9}{row['bytes'] / 1e6:7.2f}{row['bytes'] / row['text_bytes']:7.2f}"
-                    f"{row['saved_bytes'] / 1e6:9.2f}{row['cpu_s']:7.2f}{row['seconds']:6.1f}"
-                    f"{row['longest_frame_ms']:9.0f}  {row['right']} of {STREAMS}"
-                    f"  {row['bytes']} {row['text_bytes']}"
-                )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            print(line("", HEAD))
+            for way in WAYS:
+                rows.append(measure(Lab(server, context), way, words))
+                print(line(way, cells(rows[-1])))
     return rows
 
 

@@ -27,10 +27,9 @@ class Page:
             new = {"begin": 0, "end": 0, "text": b""}
             self.panes[index] = {**new, **self.panes.get(index, {}), "title": title, "limit": limit}
         for index, *marks in frame.get("marks", []):
-            if index not in self.panes:
-                lacking.add(index)
+            if not (pane := self.panes.get(index)):
                 continue
-            pane, news = self.panes[index], dict(zip(MARKS, marks, strict=True))
+            news = dict(zip(MARKS, marks, strict=True))
             pane["text"] = pane["text"][2 * (news["begin"] - pane["begin"]) :]
             pane.update(news)
         for index, place, piece in frame.get("text", []):
@@ -39,12 +38,16 @@ class Page:
                 lacking.add(index)
             else:
                 self.panes[index]["text"] += units(piece)[2 * (has - place) :]
-        return lacking | {index for index, pane in self.panes.items() if self.end(index) < pane["end"]}
+        behind = {index for index in range(frame["total"]) if self.end(index) < self.told(index)}
+        return lacking | behind
 
     def end(self, index: int) -> int:
         if index not in self.panes:
             return -1
         return int(self.panes[index]["begin"]) + len(self.panes[index]["text"]) // 2
+
+    def told(self, index: int) -> int:
+        return int(self.panes.get(index, {"end": 0})["end"])
 
     def text(self, index: int) -> str:
         return str(self.panes[index]["text"].decode("utf-16-le"))

@@ -219,5 +219,19 @@ def traces_and_charts(log: RequestLog, results: wb.FanOut[int]) -> None:
     assert_type(charts[0].png(), bytes)
 
 
+async def boards(provider: Provider, requests: list[wb.Request]) -> None:
+    async with wb.StreamBoard(["a", "b"]) as board:
+        assert_type(board, wb.StreamBoard)
+        results = await wb.fan_out(lambda request: board.follow(provider.stream(request)), requests, limit=2)
+        assert_type(results, wb.FanOut[wb.Completion])
+        assert_type(await board.follow(provider.stream(requests[0]), "a", max_tokens=9), wb.Completion)
+        board.retrying("a")
+        board.cancel("b")
+        board.cancel()
+        await board.follow(requests)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type([pane.ttft for pane in board.panes], list[float | None])
+    assert_type(board.to_frame(), pd.DataFrame)
+
+
 def extension(load: Callable[..., object] = wb.load_ipython_extension) -> None:
     assert_type(wb.DeadlockError("x"), wb.DeadlockError)

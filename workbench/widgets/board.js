@@ -9,19 +9,17 @@ export class Streams {
   panes = [];
 
   // Take a frame in; return the indices of the panes that this page lacks something of.
-  apply({ panes = [], marks = [], text = [] }) {
+  apply({ total = 0, panes = [], marks = [], text = [] }) {
     const lacking = new Set();
     for (const [index, title, limit] of panes) {
       this.panes[index] = { begin: 0, end: 0, text: "", ...this.panes[index], title, limit };
     }
-    for (const [index, state, begin, ttft, end, tokens, rate, note] of marks) {
+    for (const told of marks) {
+      const [index, state, begin, ttft, end, tokens, rate, note] = told;
       const pane = this.panes[index];
-      if (!pane) {
-        lacking.add(index);
-        continue;
-      }
+      if (!pane) continue;
       if (begin > pane.begin) pane.text = pane.text.slice(begin - pane.begin);
-      Object.assign(pane, { state, begin, ttft, end, tokens, rate, note });
+      Object.assign(pane, { told, state, begin, ttft, end, tokens, rate, note });
     }
     for (const [index, place, piece] of text) {
       const pane = this.panes[index];
@@ -29,9 +27,10 @@ export class Streams {
       if (place > has) lacking.add(index);
       else pane.text += piece.slice(has - place);
     }
-    this.panes.forEach(({ begin, end, text }, index) => {
-      if (begin + text.length < end) lacking.add(index);
-    });
+    for (let index = 0; index < total; index += 1) {
+      const pane = this.panes[index];
+      if (!pane || pane.begin + pane.text.length < pane.end) lacking.add(index);
+    }
     return lacking;
   }
 }
@@ -50,10 +49,11 @@ const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 class PaneView {
   constructor(index, { title }, looks, cancel) {
     this.looks = looks;
-    this.text = element("pre", "text");
+    this.text = new Text(); // one: to append to it is several times cheaper to lay out than another node
     this.note = element("div", "note");
     const log = { role: "log", "aria-live": "off", "aria-label": title, tabindex: "0", ...OWN_KEYS };
-    this.log = element("div", "log", log, this.note, this.text); // from the bottom upwards
+    const words = element("pre", "text", {}, this.text);
+    this.log = element("div", "log", log, this.note, words); // from the bottom upwards
     this.sign = element("span", "sign", { "aria-hidden": "true" });
     const name = `Cancel ${title}`;
     this.button = element("button", "cancel", { "aria-label": name, title: name, ...OWN_KEYS }, "✕");
@@ -64,7 +64,7 @@ class PaneView {
     this.rate = element("span", "rate");
     this.bar = element("div", "bar", { "aria-hidden": "true" });
     this.node = element(
-      "section", "pane", { "aria-label": title },
+      "div", "pane", { role: "group", "aria-label": title },
       element("header", "head", {}, this.sign, element("span", "title", { title }, title), this.button),
       this.log,
       element("footer", "foot", {}, this.state, this.tokens, this.ttft, this.rate),
@@ -75,15 +75,16 @@ class PaneView {
 
   draw(pane) {
     if (pane.begin > this.begin) {
-      this.text.replaceChildren();
+      this.text.data = "";
       this.begin = pane.begin;
       this.shown = 0;
     }
     if (pane.text.length > this.shown) {
-      this.text.append(pane.text.slice(this.shown));
+      this.text.appendData(pane.text.slice(this.shown));
       this.shown = pane.text.length;
     }
-    if (pane.state !== undefined) this.mark(pane);
+    if (pane.told !== this.told) this.mark(pane);
+    this.told = pane.told;
   }
 
   mark({ state, tokens, limit, ttft, rate, note }) {
@@ -121,7 +122,7 @@ class BoardView {
 
   // Draw at the next animation frame; a page that is not looked at draws nothing.
   changed(summary) {
-    if (summary !== undefined) this.line = summary;
+    this.line = summary;
     this.waiting ??= requestAnimationFrame(() => {
       this.waiting = undefined;
       this.draw();
@@ -129,7 +130,7 @@ class BoardView {
   }
 
   draw() {
-    if (this.line !== undefined) this.summary.textContent = this.line;
+    if (this.line !== this.summary.textContent) this.summary.textContent = this.line;
     this.streams.panes.forEach((pane, index) => {
       this.panes[index] ??= this.add(index, pane);
       this.panes[index].draw(pane);
@@ -155,7 +156,7 @@ export default () => {
   const streams = new Streams();
   const views = new Set();
   const asked = new Map(); // index: when to ask again, and how long to wait then
-  let line;
+  let line = "";
 
   function wanted(lacking) {
     const now = performance.now();

@@ -1,16 +1,18 @@
 """What a page has to be told so that it shows what the panes hold, whatever is lost on the way.
 
-A message ("frame") is a JSON object.  Each part of it is a list with one entry for each pane that it is
-about, which begins with the pane's index::
+A message ("frame") is a JSON object: how many panes there are, and lists with one entry for each pane that
+they are about, which begins with the pane's index::
 
-    {"panes": [[index, title, max_tokens]],
+    {"total": 8,
+     "panes": [[index, title, max_tokens]],
      "marks": [[index, state, begin, ttft, end, tokens, rate, note]],
      "text":  [[index, place, piece]]}
 
-The page reads them in that order.  A piece begins at its place: what the page has already, it skips; where
-there is a gap before it, or the text does not reach the end that its marks tell, the page asks for that
-pane, and for a pane that it has never heard of.  The answer is a keyframe: the pane as a whole.  Where a
-page cannot ask (a kernel may hear nothing while its cell runs), it gets the keyframes of all in turn.
+The page reads the lists in that order.  A piece begins at its place: what the page has already, it skips.
+Where there is a gap before it, or the text does not reach the end that its marks tell, or there is a pane
+of which it has never heard, the page asks for that pane.  The answer is a keyframe: the pane as a whole.
+Where a page cannot ask (a kernel may hear nothing while its cell runs), it gets the keyframes of all in
+turn.
 
 Rule of this file: places only grow, so that a piece that comes twice does no harm.
 """
@@ -24,9 +26,9 @@ from workbench.widgets.pane import Pane
 
 __all__ = ["Frame", "Frames"]
 
-Frame: TypeAlias = dict[str, list[list[Any]]]
+Frame: TypeAlias = dict[str, Any]
 
-_MARKS_EACH = 8  # frames: figures that change faster cannot be read
+_MARKS_EACH = 10  # frames: figures that change faster cannot be read
 _AT_ONCE = 3  # the first marks, whose changes are told at once
 _KEYFRAME_EACH = 20  # frames
 _STEADY = 10  # tokens, before their rate means anything
@@ -71,7 +73,7 @@ class Frames:
             self._tell(frame, index, pane, self._sent[index])
         self._wanted.clear()
         told = {name: entries for name, entries in frame.items() if entries}
-        return told or None
+        return {"total": len(self._panes), **told} if told else None
 
     def _want_the_next_in_turn(self) -> None:
         total = len(self._sent)
