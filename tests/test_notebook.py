@@ -589,6 +589,10 @@ CELLS = [
     "%%virtual\nasync with asyncio.TaskGroup() as group:\n    group.create_task(fail())",
     "%%virtual\nx = = 1",
     "%%virtual\nawait stuck()",
+    "%%virtual\nimport workbench as wb\nprovider = wb.OpenAIProvider(wb.Simulator(seed=1).openai())\n"
+    "async with wb.StreamBoard(['why?', 'how?']) as board:\n"
+    "    await wb.fan_out(lambda q: board.follow(provider.stream(\n"
+    "        wb.Request(model='gpt-5.5', messages=q)), q), ['why?', 'how?'], limit=1)",
     "%%virtual\nawait asyncio.sleep(1)\n'after the errors'",
 ]
 FAILING = {4: "ValueError", 5: "ExceptionGroup", 6: "SyntaxError", 7: "DeadlockError"}
@@ -609,12 +613,13 @@ def stored(quiet: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_stored_outputs_are_the_same_in_every_run(stored: list[Path]) -> None:
-    """Two runs store the same bytes: figure, warning and tracebacks included."""
+    """Two runs store the same bytes: figure, warning, tracebacks and a board of streams included."""
     first, second = (path.read_text() for path in stored)
     assert first == second
     cells = nbformat.reads(first, as_version=4).cells
     assert "image/png" in cells[2].outputs[0].data
     assert {i: cells[i].outputs[0].ename for i in FAILING} == FAILING
+    assert "<details>" in cells[-2].outputs[0].data["text/html"]
     assert cells[-1].outputs[0].data["text/plain"] == "'after the errors'"
 
 
