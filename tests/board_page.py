@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.widgets.frames import Frame
-from workbench.widgets.pane import Pane
+from workbench.widgets.pane import ENDED, Pane
 
 MARKS = ("state", "begin", "ttft", "end", "tokens", "rate", "note")
 
@@ -38,16 +38,17 @@ class Page:
                 lacking.add(index)
             else:
                 self.panes[index]["text"] += units(piece)[2 * (has - place) :]
-        behind = {index for index in range(frame["total"]) if self.end(index) < self.told(index)}
-        return lacking | behind
+        lacking |= {index for index, pane in self.panes.items() if self.end(index) < pane["end"]}
+        ended = "".join("01"[self.panes[index].get("state") in ENDED] for index in sorted(self.panes))
+        known = [sum(map(self.end, self.panes)), ended]
+        if frame.get("sum", known) != known:
+            lacking.update(range(len(frame["sum"][1])))
+        return lacking
 
     def end(self, index: int) -> int:
         if index not in self.panes:
             return -1
         return int(self.panes[index]["begin"]) + len(self.panes[index]["text"]) // 2
-
-    def told(self, index: int) -> int:
-        return int(self.panes.get(index, {"end": 0})["end"])
 
     def text(self, index: int) -> str:
         return str(self.panes[index]["text"].decode("utf-16-le"))

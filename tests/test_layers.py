@@ -27,7 +27,7 @@ LAYERS = """
 # `import workbench` may load these at once; its __getattr__ loads the rest when it is first used.
 EAGER = {"errors", "clock"}
 # None of these is loaded by `import workbench`.
-HEAVY = "openai anthropic httpx2 pydantic splintr pandas numpy matplotlib IPython ipykernel ipywidgets anywidget rich"
+HEAVY = "openai anthropic httpx2 pydantic splintr pandas numpy matplotlib rich IPython ipykernel ipywidgets"
 
 LAYER_OF = {
     unit: int(layer) for layer, _, *units in map(str.split, LAYERS.strip().splitlines()) for unit in units

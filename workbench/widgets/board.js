@@ -9,7 +9,7 @@ export class Streams {
   panes = [];
 
   // Take a frame in; return the indices of the panes that this page lacks something of.
-  apply({ total = 0, panes = [], marks = [], text = [] }) {
+  apply({ panes = [], marks = [], text = [], sum }) {
     const lacking = new Set();
     for (const [index, title, limit] of panes) {
       this.panes[index] = { begin: 0, end: 0, text: "", ...this.panes[index], title, limit };
@@ -27,9 +27,14 @@ export class Streams {
       if (place > has) lacking.add(index);
       else pane.text += piece.slice(has - place);
     }
-    for (let index = 0; index < total; index += 1) {
-      const pane = this.panes[index];
-      if (!pane || pane.begin + pane.text.length < pane.end) lacking.add(index);
+    let [ends, ended] = [0, ""];
+    this.panes.forEach(({ begin, end, text, state }, index) => {
+      if (begin + text.length < end) lacking.add(index);
+      ends += begin + text.length;
+      ended += ENDED.includes(state) ? "1" : "0";
+    });
+    if (sum && (sum[0] !== ends || sum[1] !== ended)) {
+      for (let index = 0; index < sum[1].length; index += 1) lacking.add(index);
     }
     return lacking;
   }

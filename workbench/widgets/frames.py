@@ -1,18 +1,17 @@
 """What a page has to be told so that it shows what the panes hold, whatever is lost on the way.
 
-A message ("frame") is a JSON object: how many panes there are, and lists with one entry for each pane that
-they are about, which begins with the pane's index::
+A message ("frame") is a JSON object of lists, with one entry for each pane that they are about, which begins
+with the pane's index; and of a sum over all panes, now and then::
 
-    {"total": 8,
-     "panes": [[index, title, max_tokens]],
+    {"panes": [[index, title, max_tokens]],
      "marks": [[index, state, begin, ttft, end, tokens, rate, note]],
-     "text":  [[index, place, piece]]}
+     "text":  [[index, place, piece]],
+     "sum":   [where their texts end, added up, "1" or "0" for each: whether it has ended]}
 
-The page reads the lists in that order.  A piece begins at its place: what the page has already, it skips.
-Where there is a gap before it, or the text does not reach the end that its marks tell, or there is a pane
-of which it has never heard, the page asks for that pane.  The answer is a keyframe: the pane as a whole.
-Where a page cannot ask (a kernel may hear nothing while its cell runs), it gets the keyframes of all in
-turn.
+The page reads them in that order.  A piece begins at its place: what the page has already, it skips.  Where
+there is a gap before it, or a text does not reach the end that its marks tell, the page asks for that pane;
+where its own sum is another, for all.  The answer is a keyframe: the pane as a whole.  Where a page cannot
+ask (a kernel may hear nothing while its cell runs), it gets the keyframes of all in turn.
 
 Rule of this file: places only grow, so that a piece that comes twice does no harm.
 """
@@ -22,11 +21,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-from workbench.widgets.pane import Pane
+from workbench.widgets.pane import ENDED, Pane
 
 __all__ = ["Frame", "Frames"]
 
-Frame: TypeAlias = dict[str, Any]
+Frame: TypeAlias = dict[str, list[Any]]
 
 _MARKS_EACH = 10  # frames: figures that change faster cannot be read
 _AT_ONCE = 3  # the first marks, whose changes are told at once
@@ -72,8 +71,15 @@ class Frames:
                 self._sent.append(_Sent())
             self._tell(frame, index, pane, self._sent[index])
         self._wanted.clear()
-        told = {name: entries for name, entries in frame.items() if entries}
-        return {"total": len(self._panes), **told} if told else None
+        return {name: entries for name, entries in frame.items() if entries} or None
+
+    def sum(self) -> list[Any]:
+        """By which a page that has had the latest frame sees whether it has had all.
+
+        Its texts are never longer than they should be: so if they add up, each is right.
+        """
+        ended = "".join("01"[pane.state in ENDED] for pane in self._panes)
+        return [sum(pane.end for pane in self._panes), ended]
 
     def _want_the_next_in_turn(self) -> None:
         total = len(self._sent)
@@ -84,8 +90,8 @@ class Frames:
             self._turn = index + 1
 
     def _tell(self, frame: Frame, index: int, pane: Pane, sent: _Sent) -> None:
-        whole = index in self._wanted or not sent.marks
-        if changed := whole or sent.limit != pane.max_tokens:
+        whole = index in self._wanted or not sent.marks or sent.limit != pane.max_tokens
+        if whole:
             frame["panes"].append([index, pane.title, pane.max_tokens])
             sent.limit = pane.max_tokens
         if whole or sent.begin != pane.begin:
@@ -93,13 +99,13 @@ class Frames:
             sent.pieces = 0
         marks = _marks(pane)
         due = (self._count + index) % _MARKS_EACH == 0 and marks != sent.marks
-        if whole or due or marks[:_AT_ONCE] != sent.marks[:_AT_ONCE]:
+        if told := whole or due or marks[:_AT_ONCE] != sent.marks[:_AT_ONCE]:
             frame["marks"].append([index, *marks])
-            sent.marks, changed = marks, True
+            sent.marks = marks
         if piece := "".join(pane.pieces[sent.pieces :]):
             frame["text"].append([index, sent.place, piece])
         sent.place, sent.pieces = pane.end, len(pane.pieces)
-        sent.stale = index not in self._wanted and (sent.stale or changed or piece != "")
+        sent.stale = index not in self._wanted and (sent.stale or told or piece != "")
 
 
 def _marks(pane: Pane) -> list[Any]:

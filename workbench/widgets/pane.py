@@ -18,7 +18,7 @@ from workbench.events import (
 )
 from workbench.progress import State
 
-__all__ = ["NEXT", "Pane"]
+__all__ = ["ENDED", "NEXT", "Pane"]
 
 NEXT: dict[State, tuple[State, ...]] = {
     "queued": ("running", "cancelled"),
@@ -28,6 +28,7 @@ NEXT: dict[State, tuple[State, ...]] = {
     "done": (),
     "cancelled": (),
 }
+ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 
 
 class Pane:

@@ -105,9 +105,9 @@ class LivePage(View):
 
     def tick(self, now: float) -> None:
         """Tell the page what has changed."""
-        message = self._frames.next() or {}
+        message: dict[str, Any] = {**(self._frames.next() or {})}
         if self._ticks % _SUMMARY_EACH == 0:
-            message |= {"total": len(self._panes), "summary": summary(self._panes, now)}
+            message |= {"sum": self._frames.sum(), "summary": summary(self._panes, now)}
         self._ticks += 1
         if message:
             self._page.send(message)
