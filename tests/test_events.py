@@ -1,5 +1,6 @@
 """A stream of events and the answer it says are the same thing."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -49,8 +50,11 @@ COMPLETIONS = st.builds(
 def cited(draw: st.DrawFn) -> Completion:
     """An answer whose text rests on documents, here and there."""
     said = draw(COMPLETIONS.filter(lambda completion: completion.stop_reason != "refusal"))
-    ends = sorted(draw(st.sets(st.integers(0, len(said.text)))))
-    citations = [Citation(start=0, end=end, document=1, cited_text="x", source_start=2) for end in ends]
+    cuts = sorted(draw(st.sets(st.integers(0, len(said.text)))))
+    passages = [pair for pair in pairwise(cuts) if draw(st.booleans())]
+    citations = [
+        Citation(start=start, end=end, document=1, cited_text="x", source_start=2) for start, end in passages
+    ]
     return said.model_copy(update={"citations": tuple(citations)})
 
 

@@ -116,6 +116,8 @@ _MODELS = """
     anthropic  medium  2023-07-11  claude-2.0                   2025-07-21
     anthropic  medium  2023-04-18  claude-1.3                   2024-11-06
     anthropic  medium  2023-05-11  claude-1.3-100k              2024-11-06
+    anthropic  large   2025-11-01  claude-opus-4-5              2027-01-22
+    anthropic  large   2025-11-01  claude-opus-4-5-20251101     2027-01-22
     anthropic  large   2025-05-14  claude-opus-4-0              2026-06-15
     anthropic  large   2025-05-14  claude-opus-4-20250514       2026-06-15
     anthropic  large   2024-02-29  claude-3-opus-20240229       2026-01-05
