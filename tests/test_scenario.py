@@ -254,6 +254,14 @@ def test_no_such_scenario(tmp_path: Path) -> None:
         Scenario.load(tmp_path / "x.toml")
 
 
+def test_the_documentation(tmp_path: Path) -> None:
+    """The page on the server names each scenario that is shipped, and its example is one that loads."""
+    page = (Path(__file__).parent.parent / "docs" / "server.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in names())
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    assert Scenario.load(written(tmp_path, example)).title == "An afternoon"
+
+
 TOML = st.recursive(
     st.booleans()
     | st.integers(-5, 5)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from workbench.simulator.exchange import Breakage
@@ -70,18 +70,18 @@ class AsgiApp:
             value = headers.get(name.encode())
             return None if value is None else value.decode("latin-1")
 
-        limit = self._line.engine.max_body_bytes
-        request = HttpRequest(scope["method"], scope["path"], header, b"", query)
-        if request.size_bytes <= limit:
+        request = partial(HttpRequest, scope["method"], scope["path"], header, query=query)
+        made, limit = request(body=b""), self._line.engine.max_body_bytes
+        if made.size_bytes <= limit:
             try:
                 body = await _read(receive, limit)
             except TimeoutError:
                 return await _cut(Breakage.DISCONNECTED, scope, receive)
             if body is None:
                 return
-            request = replace(request, body=body)
-        delivery = self._line.receive(provider_of(request), request)
-        if request.size_bytes <= limit:
+            made = request(body=body)
+        delivery = self._line.receive(provider_of(made), made)
+        if made.size_bytes <= limit:
             await self._deliver(delivery, scope, receive, send)
         else:
             await _refuse(delivery, scope, receive, send)
