@@ -1,6 +1,5 @@
 """A stream of events and the answer it says are the same thing."""
 
-from itertools import pairwise
 from random import Random
 
 import pytest
@@ -50,10 +49,11 @@ COMPLETIONS = st.builds(
 def cited(draw: st.DrawFn) -> Completion:
     """An answer whose text rests on documents, here and there."""
     said = draw(COMPLETIONS.filter(lambda completion: completion.stop_reason != "refusal"))
-    cuts = sorted(draw(st.sets(st.integers(0, len(said.text)))))
-    passages = [pair for pair in pairwise(cuts) if draw(st.booleans())]
+    ends = sorted(draw(st.sets(st.integers(1, max(1, len(said.text))))) if said.text else [])
     citations = [
-        Citation(start=start, end=end, document=1, cited_text="x", source_start=2) for start, end in passages
+        Citation(start=start, end=end, document=document, cited_text="x", source_start=2)
+        for start, end in zip([0, *ends], ends, strict=False)
+        for document in range(draw(st.integers(0, 2)))
     ]
     return said.model_copy(update={"citations": tuple(citations)})
 
