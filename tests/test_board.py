@@ -179,6 +179,26 @@ def test_a_stream_without_its_end_has_failed() -> None:
     assert (states(board), board.panes[0].text) == (["failed"], "ha")
 
 
+def test_no_key_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key in an error's message, in a known form or from the environment, stays off the board."""
+    keys = "sk-" + "a1B2" * 8, "of no known form"
+    monkeypatch.setenv("SOME_API_KEY", keys[1])
+
+    async def refused() -> AsyncIterator[Event]:
+        raise LookupError(f"wrong key {keys}")
+        yield
+
+    async def main() -> str:
+        async with wb.StreamBoard() as board:
+            with pytest.raises(LookupError):
+                await board.follow(refused())
+        return html(board.panes, 1.0) + table(board.panes, 1.0)
+
+    text = wb.run(main)
+    assert "LookupError: wrong key" in text
+    assert not any(key in text for key in keys)
+
+
 @pytest.mark.parametrize("wrong", ["text", [1], None], ids=repr)
 def test_what_is_no_stream(wrong: Any) -> None:
     """What is no async iterator is refused, with what would be one."""
@@ -405,7 +425,7 @@ class Read(HTMLParser):
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.open: list[str] = []
+        self.open: list[int] = []  # indices of `texts`
         self.texts: list[tuple[str, str]] = []
         self.attributes: set[str] = set()
         self.feed(page)
@@ -413,15 +433,16 @@ class Read(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.attributes |= {name for name, _ in attrs}
         if tag != "br":
-            self.open.append(tag)
+            self.open.append(len(self.texts))
             self.texts.append((tag, ""))
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+        assert self.texts[self.open.pop()][0] == tag
 
     def handle_data(self, data: str) -> None:
-        tag, text = self.texts[-1]
-        self.texts[-1] = (tag, text + data)
+        if self.open:
+            tag, text = self.texts[self.open[-1]]
+            self.texts[self.open[-1]] = (tag, text + data)
 
 
 def panes() -> list[Pane]:
@@ -439,11 +460,11 @@ def test_the_frozen_text() -> None:
     """In plain text a board is an aligned table, with what went wrong."""
     assert table(panes(), 2.0).splitlines() == [
         "3 streams: 1 queued, 1 done, 1 failed; 2 tokens in 2.0 s",
-        "stream                                                        state     tokens  TTFT s  tokens/s",
-        "a < b                                                         ✓ done         2    0.25       2.0",
-        "long long long long long long long long long long long long…  ✗ failed       0                    "
-        "ServerError: <503>",
-        "waits                                                         · queued       0",
+        "state     tokens  TTFT s  tokens/s  stream",
+        "✓ done         2    0.25       2.0  a < b",
+        "✗ failed       0                    long long long long long long long long long long long long…"
+        "  ServerError: <503>",
+        "· queued       0                    waits",
     ]
     assert table([], 0.0).splitlines()[0] == "0 streams: none; 0 tokens in 0.0 s"
 
@@ -457,7 +478,7 @@ def test_the_frozen_page() -> None:
     assert page.attributes <= {"style", "align", "open"}
     (answer,) = [text for tag, text in page.texts if tag == "pre"]
     assert answer == "\n" + NASTY + "!"  # a browser drops the first line feed of a <pre>
-    words = " ".join(text for _, text in page.texts)
+    words = " ".join(text for _, text in page.texts).replace("\xa0", " ")
     assert all(
         word in words for word in ("a < b", "✓ done", "✗ failed", "ServerError: <503>", "0.25", "· queued")
     )

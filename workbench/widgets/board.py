@@ -15,6 +15,7 @@ from workbench.errors import StreamCancelledError
 from workbench.events import Accumulator, Event
 from workbench.messages import Completion
 from workbench.progress import State, kernel
+from workbench.redaction import Redactor, keys_in_use
 from workbench.widgets.frozen import summary
 from workbench.widgets.pane import Pane
 from workbench.widgets.views import View, choose, frozen
@@ -199,7 +200,8 @@ class StreamBoard:
             yield
             state = "done"
         except Exception as error:
-            state, message = "failed", f"{type(error).__name__}: {error}"
+            redactor = Redactor(values=keys_in_use().values())  # it may be stored with a notebook
+            state, message = "failed", redactor.text(f"{type(error).__name__}: {error}")
             raise
         except asyncio.CancelledError:
             if following.asked:

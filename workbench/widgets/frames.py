@@ -27,7 +27,6 @@ __all__ = ["Frame", "Frames"]
 
 Frame: TypeAlias = dict[str, list[Any]]
 
-_MARKS_EACH = 10  # frames: figures that change faster cannot be read
 _AT_ONCE = 3  # the first marks, whose changes are told at once
 _KEYFRAME_EACH = 20  # frames
 _STEADY = 10  # tokens, before their rate means anything
@@ -89,6 +88,10 @@ class Frames:
             self._wanted.add(index)
             self._turn = index + 1
 
+    def _pace(self) -> int:
+        """Frames from one telling of figures to the next: seldom enough to be read, and to cost little."""
+        return min(10, 3 + len(self._panes) // 4)
+
     def _tell(self, frame: Frame, index: int, pane: Pane, sent: _Sent) -> None:
         whole = index in self._wanted or not sent.marks or sent.limit != pane.max_tokens
         if whole:
@@ -98,7 +101,7 @@ class Frames:
             sent.begin = sent.place = pane.begin
             sent.pieces = 0
         marks = _marks(pane)
-        due = (self._count + index) % _MARKS_EACH == 0 and marks != sent.marks
+        due = (self._count + index) % self._pace() == 0 and marks != sent.marks
         if told := whole or due or marks[:_AT_ONCE] != sent.marks[:_AT_ONCE]:
             frame["marks"].append([index, *marks])
             sent.marks = marks

@@ -7,20 +7,22 @@ same panes give the same bytes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from workbench.progress import LOOKS
 from workbench.widgets.pane import Pane
 
-__all__ = ["COLUMNS", "html", "row", "summary", "table"]
+__all__ = ["COLUMNS", "WORDS", "html", "row", "summary", "table"]
 
-COLUMNS = ("stream", "state", "tokens", "TTFT s", "tokens/s")
+COLUMNS = ("state", "tokens", "TTFT s", "tokens/s", "stream")
+WORDS = (0, 4)  # which of them are words; the others are figures
 _TITLE = 60  # characters
 _ERROR = 120
-_LEFT = 'style="text-align:left"'  # JupyterLab's tables are aligned to the right
-_ALIGN = (_LEFT, _LEFT, *['align="right"'] * 3)  # which also stays where styles do not
-_ANSWER = "white-space:pre-wrap;text-align:left;max-width:70ch"
+_TOP = "vertical-align:top"
+_LEFT = f'style="text-align:left;{_TOP}"'  # JupyterLab's tables are aligned to the right
+_RIGHT = f'align="right" style="{_TOP}"'  # the old attribute stays where styles do not
+_ANSWER = "max-width:70ch;white-space:pre-wrap;word-break:normal;text-align:left;font:inherit;background:none"
 
 
 def summary(panes: Sequence[Pane], now: float) -> str:
@@ -36,28 +38,29 @@ def summary(panes: Sequence[Pane], now: float) -> str:
 def row(pane: Pane) -> list[str]:
     """The cells of one pane, as :data:`COLUMNS` names them."""
     return [
-        _short(pane.title, _TITLE),
         f"{LOOKS[pane.state][0]} {pane.state}",
         f"{pane.tokens:,}",
         "" if pane.ttft is None else f"{pane.ttft:.2f}",
         "" if pane.rate is None else f"{pane.rate:.1f}",
+        _short(pane.title, _TITLE),
     ]
 
 
 def table(panes: Sequence[Pane], now: float) -> str:
     """A table in plain text."""
     rows = [list(COLUMNS), *map(row, panes)]
+    for cells, pane in zip(rows[1:], panes, strict=True):
+        if pane.error:
+            cells[-1] += f"  {_short(pane.error, _ERROR)}"
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    aligned = [
-        "  ".join(
-            cell.ljust(width) if at < 2 else cell.rjust(width)
+    lines = [summary(panes, now)]
+    for cells in rows:
+        padded = (
+            cell.ljust(width) if at in WORDS else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
         )
-        for cells in rows
-    ]
-    errors = ["", *(f"  {_short(pane.error, _ERROR)}" if pane.error else "" for pane in panes)]
-    lines = [f"{line}{error}".rstrip() for line, error in zip(aligned, errors, strict=True)]
-    return "\n".join([summary(panes, now), *lines])
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
 
 
 def html(panes: Sequence[Pane], now: float) -> str:
@@ -65,26 +68,30 @@ def html(panes: Sequence[Pane], now: float) -> str:
     rows = "\n".join(_tr("td", _cells(pane, opened=len(panes) == 1)) for pane in panes)
     return (
         f"<table>\n<caption {_LEFT}>{escape(summary(panes, now))}</caption>\n"
-        f"<thead>{_tr('th', COLUMNS)}</thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
+        f"<thead>{_tr('th', map(_unbroken, COLUMNS))}</thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
     )
 
 
 def _cells(pane: Pane, *, opened: bool) -> list[str]:
-    title, state, *numbers = map(escape, row(pane))
+    state, *figures, title = map(escape, row(pane))
+    state = f'<span style="color:{LOOKS[pane.state][1]}">{_unbroken(state)}</span>'
+    error = f"<br>{escape(pane.error)}" if pane.error else ""
     if pane.pieces:
         # A parser drops a line feed that comes first, and takes a carriage return for one.
         text = ("\n" + escape(pane.text, quote=False)).replace("\r", "&#13;")
         summary = f"<details{' open' * opened}><summary>{title}</summary>"
         title = f'{summary}<pre style="{_ANSWER}">{text}</pre></details>'
-    state = f'<span style="color:{LOOKS[pane.state][1]}">{state}</span>'
-    if pane.error:
-        state += f"<br>{escape(pane.error)}"
-    return [title, state, *numbers]
+        error = error.removeprefix("<br>")
+    return [state, *figures, title + error]
 
 
-def _tr(tag: str, cells: Sequence[str]) -> str:
-    columns = zip(_ALIGN, cells, strict=True)
-    return f"<tr>{''.join(f'<{tag} {align}>{cell}</{tag}>' for align, cell in columns)}</tr>"
+def _tr(tag: str, cells: Iterable[str]) -> str:
+    aligned = (f"<{tag} {_LEFT if at in WORDS else _RIGHT}>{cell}</{tag}>" for at, cell in enumerate(cells))
+    return f"<tr>{''.join(aligned)}</tr>"
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" ", "&nbsp;")
 
 
 def _short(text: str, length: int) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.clock import virtual_loop
-from workbench.progress import kernel
+from workbench.progress import State, kernel
 from workbench.widgets.frames import Frames
-from workbench.widgets.frozen import COLUMNS, html, row, summary, table
+from workbench.widgets.frozen import COLUMNS, WORDS, html, row, summary, table
 from workbench.widgets.pane import Pane
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["View", "choose", "frozen"]
 
-_SUMMARY_EACH = 4  # ticks
+_SUMMARY_EACH = 4  # ticks, where no state changes
 _SCREEN_EACH = 2  # ticks: a terminal takes longer
 _TAIL = 200  # characters of an answer, of which a terminal shows as many as it has room for
 
@@ -92,6 +92,7 @@ class LivePage(View):
         super().__init__(panes)
         self._frames, self._page = Frames(panes), Page(hear)
         self._handles: list[Any] = []
+        self._states: list[State] = []
         self._ticks, self._asked = 0, False
 
     def show(self) -> None:
@@ -106,7 +107,9 @@ class LivePage(View):
     def tick(self, now: float) -> None:
         """Tell the page what has changed."""
         message: dict[str, Any] = {**(self._frames.next() or {})}
-        if self._ticks % _SUMMARY_EACH == 0:
+        states = [pane.state for pane in self._panes]
+        if states != self._states or self._ticks % _SUMMARY_EACH == 0:
+            self._states = states
             message |= {"sum": self._frames.sum(), "summary": summary(self._panes, now)}
         self._ticks += 1
         if message:
@@ -161,7 +164,7 @@ class Terminal(View):
 
         drawn = Table(title=summary(self._panes, now), title_justify="left", expand=tails, box=None)
         for at, name in enumerate(COLUMNS):
-            drawn.add_column(name, justify="left" if at < 2 else "right", no_wrap=True)
+            drawn.add_column(name, justify="left" if at in WORDS else "right", no_wrap=True)
         drawn.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
         for pane in self._panes:
             tail = pane.text[-_TAIL:] if tails and pane.state == "running" else pane.error
