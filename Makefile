@@ -34,9 +34,9 @@ lab: $(stamp) ## JupyterLab on the notebooks, for this machine only
 	  $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_OPTIONS)
 
 test: lint ## everything: lint, types, tests, notebooks, browser
-	$(call step,tests,pytest)
+	$(call step,tests,pytest --numprocesses=2 --dist=loadfile)
 	$(call step,notebooks against their stored outputs,\
-	  pytest --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks)
+	  pytest --nbval --nbval-current-env --nbval-cell-timeout=120 --numprocesses=2 --dist=loadfile notebooks)
 	$(call step,browser,pytest -m browser -rs)
 
 lint: $(stamp) ## ruff, mypy, pyright on the public API, notebooks as stored, secrets
