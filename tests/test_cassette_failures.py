@@ -73,7 +73,7 @@ FAILURES: dict[str, tuple[Server, type[Exception], list[bytes]]] = {
 
 async def hear(tape: Cassette, url: str, *, sync: bool) -> tuple[list[bytes], Exception]:
     """What comes of one request, and the error in which it ends."""
-    timeout = httpx2.Timeout(5, read=0.1)
+    timeout = httpx2.Timeout(5, read=0.5)
     heard: list[bytes] = []
     try:
         if sync:
