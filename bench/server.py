@@ -184,7 +184,16 @@ def aimock(itl_ms: int) -> Iterator[tuple[int, psutil.Process]]:
         free.close()
         path = Path(folder) / "fixtures.json"
         path.write_text(json.dumps({"fixtures": [fixture]}))
-        options = ["--port", str(port), "--fixtures", path, "--chunk-size", "5", "--latency", str(itl_ms)]
+        options: list[str | Path] = [
+            "--port",
+            str(port),
+            "--fixtures",
+            path,
+            "--chunk-size",
+            "5",
+            "--latency",
+            str(itl_ms),
+        ]
         with process(["node", AIMOCK, *options, "--log-level", "silent"], port) as server:
             yield server
 
@@ -206,7 +215,7 @@ def aimock_is_here() -> bool:
 
 def cpu(server: psutil.Process) -> float:
     times = [each.cpu_times() for each in (server, *server.children(recursive=True))]
-    return sum(t.user + t.system for t in times)
+    return float(sum(t.user + t.system for t in times))
 
 
 def cost(port: int, server: psutil.Process, load: Load) -> tuple[float, float]:
@@ -259,9 +268,10 @@ def accuracy() -> dict[str, object]:
     """What a client measures, less what the log says, in milliseconds: 1,000 streams, 40 at a time."""
     load = Load("", True, 1000, 40)
     with workbench(f"script = {json.dumps(TEXT)}\n{ALIVE}") as (port, _):
+        asyncio.run(ask(port, load._replace(requests=load.connections)))  # unmeasured, as above
         answers = {answer.request_id: answer for answer in asyncio.run(ask(port, load))}
         with urlopen(f"http://127.0.0.1:{port}/log") as page:
-            records = [json.loads(line) for line in page]
+            records = [r for line in page if (r := json.loads(line))["request_id"] in answers]
     row: dict[str, object] = {"what": "accuracy"}
     for name, truth in (("first", "first_token"), ("total", "ended")):
         errors = [

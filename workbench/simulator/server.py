@@ -79,7 +79,7 @@ async def serve(
         app, proxy_headers=False, timeout_keep_alive=_IDLE_SECONDS, **{**defaults, **options}
     )
     config.load()
-    count("a word")  # the first one takes long, and the first client should not wait for it
+    count("it's 12 — 漢字")  # the first of each kind takes long, and no client should wait for that
     listener = await _listen(loop, functools.partial(_Connection, config, state, {}, loop), port)
     if kernel_bytes is not None:  # connections inherit it
         listener.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_bytes)
