@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import weakref
 from collections.abc import AsyncIterable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class StreamBoard:
         self._followed: dict[Pane, _Following] = {}
         self._none_followed = asyncio.Event()
         self._refuses = False
-        self._view: View | None = None
+        self._shown = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._opened = 0.0
@@ -141,9 +142,9 @@ class StreamBoard:
         self._loop = asyncio.get_running_loop()
         self._opened = self._loop.time()
         self._none_followed.set()
-        if self._view is None:
+        if not self._shown:
             self._show()
-        if cast(View, self._view).live and virtual_loop() is None:
+        if self._view.live and virtual_loop() is None:
             self._tick()
         return self
 
@@ -164,7 +165,7 @@ class StreamBoard:
             self._ended = self._now()
             if self._timer is not None:
                 self._timer.cancel()
-            cast(View, self._view).end(self._ended)
+            self._view.end(self._ended)
 
     def _ipython_display_(self) -> None:
         if self._ended is None and kernel() is not None:
@@ -234,17 +235,19 @@ class StreamBoard:
 
     # -- the view -------------------------------------------------------------------------------------
 
+    @functools.cached_property
+    def _view(self) -> View:
+        hear = weakref.WeakMethod(self._hear)  # or the widget, which lives on, would keep the board
+        view = choose(self._panes, lambda message: (heard := hear()) and heard(message))
+        weakref.finalize(self, view.close).atexit = False
+        return view
+
     def _show(self) -> None:
-        if self._view is None:
-            hear = weakref.WeakMethod(self._hear)
-            self._view = choose(self._panes, lambda message: (heard := hear()) and heard(message))
-            weakref.finalize(self, self._view.close).atexit = False
+        self._shown = True
         self._view.show()
 
     def _tick(self) -> None:
-        assert self._loop is not None
-        assert self._view is not None
-        self._timer = self._loop.call_later(_FRAME, self._tick)
+        self._timer = asyncio.get_running_loop().call_later(_FRAME, self._tick)
         self._view.tick(self._now())
 
     def _hear(self, message: Any) -> None:
@@ -253,7 +256,7 @@ class StreamBoard:
             self._loop.call_soon_threadsafe(self._heed, message)
         else:
             self._heed(message)
-            cast(View, self._view).tick(self._now())
+            self._view.tick(self._now())
 
     def _heed(self, message: Any) -> None:
         match message:
@@ -262,4 +265,4 @@ class StreamBoard:
             case {"cancel": int(index)} if 0 <= index < len(self._panes):
                 self._cancel(self._panes[index])
             case {"want": None | list() as indices}:
-                cast(View, self._view).want(indices)
+                self._view.want(indices)
