@@ -808,3 +808,26 @@ def test_a_lenient_provider_makes_up_what_it_never_saw() -> None:
     assert first.id == "resp_x"
     assert first.output_text
     assert talk(Simulator(lenient=True), lambda client: client.responses.retrieve("resp_y")) != first
+
+
+@pytest.mark.parametrize("depth", [50, 126, 127, 300])
+def test_a_deep_schema_is_echoed_or_refused(depth: int) -> None:
+    """A tool's schema, however deep, is answered: it is never more than can be put into JSON again."""
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"type": "object", "properties": {"a": schema}}
+    body: dict[str, Any] = {
+        "model": "gpt-5.5",
+        "input": "hi",
+        "tool_choice": "none",
+        "tools": [{"type": "function", "name": "f", "strict": False, "parameters": schema}],
+    }
+
+    async def main() -> int:
+        raw: Any = Simulator(script="x").openai(max_retries=0).responses.with_raw_response
+        try:
+            return int((await raw.create(**body)).status_code)
+        except openai.BadRequestError as refused:
+            return refused.status_code
+
+    assert run(main) == (200 if depth < 127 else 400)

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic_core import to_json
-
 from workbench.errors import ConfigurationError
 from workbench.messages import Completion, Usage
 from workbench.simulator import anthropic_api, openai_api
@@ -398,7 +396,7 @@ class Engine:
             exchange.stream_from(self.edge_latency, self.spoil(visit, work, work.parts(encoder)))
         else:
             exchange.status = 200
-            exchange.deliver(work.schedule.last, to_json(work.encode()))
+            exchange.deliver(work.schedule.last, compact(work.encode()).encode())
 
     def spoil(self, visit: Visit, work: Work, parts: Iterable[tuple[float, bytes]]) -> Iterable[Part]:
         """The parts of a stream as they go out: it may break off, or go wrong."""
