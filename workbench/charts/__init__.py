@@ -1,0 +1,12 @@
+"""Charts of what was recorded.  Each prints, as text, a digest of the data that it drew.
+
+Notebook tests ignore pictures and compare text: so a figure that changes turns a test red.  A module holds
+the charts of one kind of data; :mod:`workbench.charts.style` holds how they all look.
+"""
+
+from workbench.charts.calls import in_flight, timeline
+from workbench.charts.spans import waterfall
+from workbench.charts.streams import arrivals
+from workbench.charts.style import Chart
+
+__all__ = ["Chart", "arrivals", "in_flight", "timeline", "waterfall"]
