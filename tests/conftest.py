@@ -1,6 +1,7 @@
 """Settings of all tests: Hypothesis draws the same examples in every run, however slow the machine."""
 
 import asyncio
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -44,3 +45,17 @@ def _in_a_thread(sim: Simulator) -> Iterator[str]:
 def serving() -> Callable[[Simulator], AbstractContextManager[str]]:
     """Serves a simulator from a thread, for clients that block; gives the URL."""
     return _in_a_thread
+
+
+@pytest.fixture
+def no_hang() -> Iterator[None]:
+    """A clock that stands still for ever is a failure of one test, not of the whole run."""
+
+    def fail(*_: object) -> None:
+        raise SystemExit("the test hangs")  # asyncio lets nothing else through from a callback
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.setitimer(signal.ITIMER_REAL, 30, 5)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)

@@ -11,12 +11,11 @@ import gc
 import itertools
 import math
 import random
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -33,19 +32,7 @@ REAL_SLEEP = time.sleep
 NS = 1_000_000_000
 Log = list[Any]
 
-
-@pytest.fixture(autouse=True)
-def no_hang() -> Iterator[None]:
-    """A clock that stands still for ever is a failure of one test, not of the whole run."""
-
-    def fail(*_: object) -> None:
-        raise SystemExit("the test hangs")  # asyncio lets nothing else through from a callback
-
-    before = signal.signal(signal.SIGALRM, fail)
-    signal.setitimer(signal.ITIMER_REAL, 30, 5)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+pytestmark = pytest.mark.usefixtures("no_hang")
 
 
 def loop_now() -> VirtualTimeLoop:

@@ -12,7 +12,6 @@ import heapq
 import math
 import queue
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -34,19 +33,7 @@ from workbench.clock import Alarm, DeadlockError, Timeline, VirtualTimeLoop, now
 
 Log = list[Any]
 
-
-@pytest.fixture(autouse=True)
-def no_hang() -> Iterator[None]:
-    """A clock that stands still for ever is a failure of one test, not of the whole run."""
-
-    def fail(*_: object) -> None:
-        raise SystemExit("the test hangs")  # asyncio lets nothing else through from a callback
-
-    before = signal.signal(signal.SIGALRM, fail)
-    signal.setitimer(signal.ITIMER_REAL, 30, 5)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+pytestmark = pytest.mark.usefixtures("no_hang")
 
 
 @pytest.fixture(autouse=True)

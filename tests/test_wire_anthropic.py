@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from tests.strategies import JSON, NAMES, TEXTS, TOKENS
 from workbench.events import Accumulator, Event, Finished, Started, ToolCallDelta, split
 from workbench.messages import (
     Citation,
@@ -40,13 +41,6 @@ from workbench.wire.signature import sign
 
 DIALECT = AnthropicDialect()
 CALL = Call(request=Request(model="m", messages="?"))  # type: ignore[arg-type]
-NAMES = st.from_regex(r"\A[a-zA-Z0-9_-]{1,20}\Z")
-TEXTS = st.text(max_size=40)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=6,
-)
 INPUTS = st.dictionaries(st.text(max_size=4), JSON, max_size=3).map(compact)
 CALLS = st.builds(ToolCall, id=st.text(min_size=1, max_size=9), name=NAMES, arguments=INPUTS)
 DOCUMENTS = st.builds(Document, text=TEXTS, title=st.none() | TEXTS, citations=st.just(True))
@@ -56,7 +50,7 @@ EVENTS: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
 @st.composite
 def usages(draw: st.DrawFn) -> Usage:
     """What a call was charged for: parts are no more than the whole."""
-    fresh, read, written, said, thought = (draw(st.integers(0, 9999)) for _ in range(5))
+    fresh, read, written, said, thought = (draw(TOKENS) for _ in range(5))
     return Usage(
         input_tokens=fresh + read + written,
         output_tokens=said + thought,

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from tests.strategies import JSON, NAMES, TEXTS, TOKENS
 from workbench.events import Accumulator, Event, split
 from workbench.messages import (
     Completion,
@@ -32,14 +33,6 @@ from workbench.wire.openai_request import EFFORTS, encode_request
 
 DIALECT = OpenAIDialect()
 CALL = Call(request=Request(model="m", messages="?"))  # type: ignore[arg-type]
-NAMES = st.from_regex(r"\A[a-zA-Z0-9_-]{1,20}\Z")
-TEXTS = st.text(max_size=40)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=6,
-)
-TOKENS = st.integers(0, 9999)
 USAGES = st.builds(
     Usage, input_tokens=TOKENS, output_tokens=TOKENS, cached_tokens=TOKENS, thinking_tokens=TOKENS
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from openai.types.responses import CompactedResponse, Response, ResponseItem, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from tests.strategies import JSON, NAMES, TEXTS, TOKENS
 from workbench.events import Accumulator, Event, Started, split
 from workbench.messages import Completion, Document, Message, Request, ResponseFormat, Tool, ToolCall, Usage
 from workbench.wire.dialect import Call, WireError, compact
@@ -35,21 +36,13 @@ SQL = {"type": "custom", "name": "sql"}  # it takes free text
 CALL = decode_request(ASKED | OPEN | {"tools": [SQL]})
 EVENTS: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 ITEMS: TypeAdapter[ResponseItem] = TypeAdapter(ResponseItem)
-NAMES = st.from_regex(r"\A[a-zA-Z0-9_-]{1,20}\Z")
-TEXTS = st.text(max_size=40)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=6,
-)
-COUNTS = st.integers(0, 9999)
 USAGES = st.builds(
     Usage,
-    input_tokens=COUNTS,
-    output_tokens=COUNTS,
-    cached_tokens=COUNTS,
-    cache_write_tokens=COUNTS,
-    thinking_tokens=COUNTS,
+    input_tokens=TOKENS,
+    output_tokens=TOKENS,
+    cached_tokens=TOKENS,
+    cache_write_tokens=TOKENS,
+    thinking_tokens=TOKENS,
 )
 CALLS = st.builds(ToolCall, id=st.text(min_size=1, max_size=9), name=NAMES | st.just("sql"), arguments=TEXTS)
 
