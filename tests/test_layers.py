@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "workbench"
 # never from its own row.
 LAYERS = """
     0 vocabulary   errors messages clock tokens
-    1 machines     events limits partial_json
+    1 machines     events limits partial_json resilience
     2 wire         wire
     3 instruments  tracing progress limiter redaction streams
     4 provider     simulator
