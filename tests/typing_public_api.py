@@ -219,6 +219,15 @@ def traces_and_charts(log: RequestLog, results: wb.FanOut[int]) -> None:
     assert_type(charts[0].png(), bytes)
 
 
+def ledgers(answer: wb.Completion) -> None:
+    with wb.Ledger(Path("spend.sqlite")) as ledger:
+        assert_type(ledger, wb.Ledger)
+        assert_type(ledger.add(answer, caller="a", service="b", key="c"), float | None)
+        assert_type(ledger.cost, float)
+        assert_type(ledger.by("caller", "day"), pd.DataFrame)
+        assert_type(ledger.to_frame(), pd.DataFrame)
+
+
 async def boards(provider: Provider, requests: list[wb.Request]) -> None:
     async with wb.StreamBoard(["a", "b"]) as board:
         assert_type(board, wb.StreamBoard)

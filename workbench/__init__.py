@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from workbench.clock import run as run
     from workbench.fanout import FanOut as FanOut
     from workbench.fanout import fan_out as fan_out
+    from workbench.ledger import Ledger as Ledger
     from workbench.limiter import RateLimiter as RateLimiter
     from workbench.messages import Completion as Completion
     from workbench.messages import Message as Message
@@ -57,6 +58,7 @@ _HOMES = {
     "charts": ("Chart", "arrivals", "in_flight", "timeline", "waterfall"),
     "clock": ("DeadlockError", "VirtualTimeLoop", "now", "run"),
     "fanout": ("FanOut", "fan_out"),
+    "ledger": ("Ledger",),
     "limiter": ("RateLimiter",),
     "messages": ("Completion", "Message", "Reply", "Request", "Tool", "ToolCall", "Usage"),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),

@@ -6,6 +6,9 @@ matters is that models *differ* as real ones do.  Replace them: ``Simulator(mode
 
 from __future__ import annotations
 
+from datetime import date
+
+from workbench.prices import Prices
 from workbench.simulator.models import Latency, ModelProfile, RateLimits
 
 __all__ = ["CATALOG"]
@@ -16,30 +19,22 @@ _KINDS: dict[str, dict[str, object]] = {
         "itl": Latency(mean=0.006, cv=0.5),
         "prefill_tokens_per_second": 20_000,
         "slots": 128,
-        "input_price": 0.15,
-        "output_price": 0.6,
     },
     "medium": {
         "ttft": Latency(mean=0.45, cv=0.35),
         "itl": Latency(mean=0.013, cv=0.5),
         "slots": 64,
-        "input_price": 2.5,
-        "output_price": 10.0,
     },
     "large": {
         "ttft": Latency(mean=1.2, cv=0.45, shape="gamma"),
         "itl": Latency(mean=0.03, cv=0.6, shape="gamma"),
         "prefill_tokens_per_second": 4_000,
         "slots": 24,
-        "input_price": 10.0,
-        "output_price": 40.0,
     },
     "embeds": {
         "ttft": Latency(mean=0.08, cv=0.4),
         "prefill_tokens_per_second": 200_000,
         "context_window": 8192,
-        "input_price": 0.1,
-        "output_price": 0.0,
         "dimensions": 1536,
     },
 }
@@ -61,8 +56,7 @@ _PROVIDERS: dict[str, dict[str, object]] = {
     "anthropic": {"context_window": 200_000, "max_output_tokens": 64_000},
 }
 _ONES_OWN: dict[str, dict[str, object]] = {
-    "text-embedding-3-small": {"input_price": 0.02},
-    "text-embedding-3-large": {"input_price": 0.13, "dimensions": 3072},
+    "text-embedding-3-large": {"dimensions": 3072},
 }
 
 # Names that the SDKs call current, and older ones that code still asks for.  The day is in the name of a
@@ -128,6 +122,8 @@ _MODELS = """
 def _profile(provider: str, kind: str, day: str, name: str, retires: str | None = None) -> ModelProfile:
     given = {"name": name, "provider": provider, "released": day, "limits": _LIMITS[provider][kind]}
     given["retires"] = retires
+    if price := Prices.shipped().of(name, date.fromisoformat(day)):
+        given |= {"input_price": price.input, "output_price": price.output}
     data = {**_PROVIDERS[provider], **_KINDS[kind], **_ONES_OWN.get(name, {}), **given}
     return ModelProfile.model_validate(data)
 

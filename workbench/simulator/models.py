@@ -12,6 +12,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from workbench.messages import Usage
+from workbench.prices import Price
 
 __all__ = ["FaultWindow", "Faults", "Gaps", "Latency", "ModelProfile", "Outage", "RateLimits"]
 
@@ -66,9 +67,6 @@ class Gaps:
     def _until(self, index: int) -> Seconds:
         turns, rest = divmod(index, self.SIZE)
         return turns * self._sums[-1] + self._sums[rest]
-
-
-_CACHE_READ, _CACHE_WRITE = 0.1, 1.25  # of the price of an input token: both providers' newest price lists
 
 
 class RateLimits(_Config):
@@ -130,10 +128,7 @@ class ModelProfile(_Config):
 
     def cost(self, usage: Usage) -> float:
         """What a call costs, in dollars."""
-        read, written = usage.cached_tokens, usage.cache_write_tokens
-        fresh = usage.input_tokens - read - written
-        input_tokens = fresh + _CACHE_READ * read + _CACHE_WRITE * written
-        return (input_tokens * self.input_price + usage.output_tokens * self.output_price) / 1e6
+        return Price(input=self.input_price, output=self.output_price).cost(usage)
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - profiles are few, frozen and small
     def gaps(self, seed: int) -> Gaps:
