@@ -21,8 +21,9 @@ LAYERS = """
     5 adapters     providers cassettes
     6 drivers      fanout relay
     7 views        charts widgets
-    8 shell        notebook nesting cli
-    9 entry        __main__
+    8 practice     practice
+    9 shell        notebook nesting cli
+    10 entry       __main__
 """
 # `import workbench` may load these at once; its __getattr__ loads the rest when it is first used.
 EAGER = {"errors", "clock"}

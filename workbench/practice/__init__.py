@@ -1,0 +1,8 @@
+"""Practice for interviews: exercises that are judged by what the learner's code does.
+
+    exercise.py  what an exercise is           sandbox.py  programs run, and cannot do harm
+    probes.py    what its checks measure with  judge.py    one check, in a process of its own
+    report.py    what the learner is told
+
+An exercise is a folder in ``exercises/``; CONTRIBUTING.md says how one is added.
+"""

@@ -1,0 +1,106 @@
+import asyncio
+
+from workbench.errors import ConfigurationError
+from workbench.practice.probes import peak
+
+PROMPTS = [f"Question {number}" for number in range(24)]
+WORDS = [40 - number for number in range(24)]  # the first answers take the longest
+REFUSED = "Question 5"
+
+
+def answer(request):
+    if request.text == REFUSED:
+        raise ConfigurationError("this prompt is refused")
+    return " ".join([request.text, *["word"] * WORDS[PROMPTS.index(request.text)]])
+
+
+def text_of(prompt):
+    return " ".join([prompt, *["word"] * WORDS[PROMPTS.index(prompt)]])
+
+
+def ideal(calls, limit):
+    """The time that it takes if each call begins as soon as one of `limit` places is free."""
+    free = [0.0] * limit
+    for call in calls:
+        free[free.index(min(free))] += call.end - call.start
+    return max(free)
+
+
+async def check_bound(task, lab):
+    """At most `limit` requests are in flight."""
+    semaphores = lab.spy(asyncio.Semaphore, "__init__")
+    simulator = lab.simulator(script=answer)
+    await lab.call(task, simulator.openai(max_retries=0), PROMPTS, 8)
+    top = peak(lab.calls(simulator))
+    mistake, also = "unbounded_gather", ""
+    if top.count > 8 and len(semaphores) > 1:
+        mistake, also = "semaphore_per_call", f", and {len(semaphores)} semaphores were made"
+    lab.expect(top.count <= 8, mistake, f"{top}, the limit is 8{also}")
+
+
+async def check_time(task, lab):
+    """A place that becomes free is used at once."""
+    simulator = lab.simulator(script=answer)
+    outcome = await lab.call(task, simulator.openai(max_retries=0), PROMPTS[6:18], 4)
+    outcome.value
+    calls = lab.calls(simulator)
+    top, best = peak(calls), ideal(calls, 4)
+    mistake = "one_by_one" if top.count == 1 else None
+    evidence = (
+        f"{outcome.seconds:.2f} s for 12 prompts, at most {top}; {best:.2f} s are possible with 4 places"
+    )
+    lab.expect(outcome.seconds < 1.1 * best, mistake, evidence)
+
+
+async def check_results(task, lab):
+    """The answers are in the order of the prompts."""
+    simulator = lab.simulator(script=answer)
+    prompts = PROMPTS[6:18]
+    value = (await lab.call(task, simulator.openai(max_retries=0), prompts, 4)).value
+    wanted = [text_of(prompt) for prompt in prompts]
+    got = list(value)
+    if sorted(map(str, got)) == sorted(wanted):
+        places = sum(mine == right for mine, right in zip(got, wanted, strict=True))
+        lab.expect(
+            got == wanted, "completion_order", f"{places} of 12 answers are at the place of their prompt"
+        )
+    else:
+        lab.expect(False, None, f"for 12 prompts it returned {got!r}")
+
+
+async def check_failure(task, lab):
+    """A call that fails is a value, and disturbs no other."""
+    simulator = lab.simulator(script=answer)
+    outcome = await lab.call(task, simulator.openai(max_retries=0), PROMPTS[:12], 4)
+    answered = sum(call.outcome == "ok" for call in lab.calls(simulator))
+    raised = outcome.error if isinstance(outcome.error, Exception) else None
+    if raised and any(call.outcome == "error" for call in lab.calls(simulator)):
+        name = type(raised).__name__
+        lab.expect(
+            False, "one_failure_loses_all", f"it raised {name}, and {answered} answers that had come are lost"
+        )
+        return
+    failed = [index for index, each in enumerate(outcome.value) if isinstance(each, Exception)]
+    kept = sum(isinstance(each, str) for each in outcome.value)
+    if not lab.expect(
+        kept == 11, "one_failure_loses_all", f"one of 12 calls failed, and {kept} answers came back"
+    ):
+        return
+    lab.expect(len(failed) == 1, None, f"{len(failed)} of the 12 results are exceptions, 1 call failed")
+
+
+async def check_edges(task, lab):
+    """No prompts, or fewer than the limit, are no special case, and nothing is left behind."""
+    client = lab.simulator(script=answer).openai(max_retries=0)
+    value = (await lab.call(task, client, [], 4)).value
+    lab.expect(value is not None and list(value) == [], None, f"for no prompts it returned {value!r}")
+    outcome = await lab.call(task, client, PROMPTS[:2], 8)
+    got = list(outcome.value)
+    lab.expect(
+        got == [text_of(prompt) for prompt in PROMPTS[:2]],
+        None,
+        f"for 2 prompts it returned {len(got)} results",
+    )
+    lab.expect(
+        not outcome.left, None, f"{len(outcome.left)} tasks are left {' '.join(outcome.left[:1])}".strip()
+    )

@@ -1,0 +1,15 @@
+import asyncio
+
+
+async def fan_out(client, prompts, limit):
+    """Ask the model every prompt, and return the results in the order of the prompts."""
+    places = asyncio.Semaphore(limit)
+
+    async def ask(prompt):
+        async with places:
+            answer = await client.chat.completions.create(
+                model="gpt-5.5", messages=[{"role": "user", "content": prompt}]
+            )
+            return answer.choices[0].message.content
+
+    return await asyncio.gather(*map(ask, prompts), return_exceptions=True)
