@@ -156,8 +156,10 @@ class Request(_Frozen):
 
     @model_validator(mode="after")
     def _choice_exists(self) -> Self:
+        if self.tool_choice in ("auto", "none"):
+            return self
         names = [tool.name for tool in self.tools]
-        if self.tool_choice not in ("auto", "none", *(names and ("required", *names))):
+        if self.tool_choice not in (names and ("required", *names)):
             raise ValueError(f"the tool_choice {self.tool_choice!r} names none of the tools {names!r}")
         return self
 

@@ -93,7 +93,7 @@ class Writer:
             reply, prose = _compose(request, rng, length) if scripted is None else (scripted, None)
             calls = [_with_id(c, call_prefix, rng) for c in reply.tool_calls]
             thinking = reply.thinking or _think(request, rng, length, quiet=scripted is not None)
-            thoughts = pieces(thinking)[:limit]
+            thoughts = pieces(thinking)[:limit] if thinking else []
             thinking, thought = "".join(thoughts), len(thoughts)
             size = prose.tokens if prose else None
             text, kept, used, reason, stop = _limit(request, reply.text, calls, size, limit - thought)
@@ -108,10 +108,16 @@ class Writer:
                     tool_calls=tuple(kept),
                     stop_reason=cut if reason == "length" else reply.stop_reason or reason,
                     stop_sequence=stop,
-                    usage=prompt + Usage(output_tokens=thought + used, thinking_tokens=thought),
+                    usage=Usage(
+                        **vars(prompt) | {"output_tokens": thought + used, "thinking_tokens": thought}
+                    ),
                 )
             )
         return choices
+
+
+def _used(prompt: Usage, output: int, thinking: int) -> Usage:
+    return Usage(**vars(prompt) | {"output_tokens": output, "thinking_tokens": thinking})
 
 
 def _clip(citations: Sequence[Citation], text: str) -> tuple[Citation, ...]:
@@ -186,18 +192,28 @@ def _scripted(respond: Responder, request: Request) -> Reply | None:
     if answer is None:
         return None
     if isinstance(answer, str):
-        reply = Reply(text=answer)
-    elif isinstance(answer, Sequence) and all(isinstance(call, ToolCall) for call in answer):
+        return _reply_of(answer)
+    if isinstance(answer, Sequence) and all(isinstance(call, ToolCall) for call in answer):
         reply = Reply(tool_calls=tuple(answer))
     elif isinstance(answer, Reply):
         reply = answer
     else:
         message = f"a script answers by a text, a list of ToolCall, or a Reply, got {answer!r}"
         raise ConfigurationError(message)
+    return _check_text(reply)
+
+
+def _check_text(reply: Reply) -> Reply:
     texts = (reply.text, reply.thinking, *(call.arguments for call in reply.tool_calls))
     if any(_HALF.search(text) for text in texts):
-        raise ConfigurationError(f"a script's answer is no text: it has half a surrogate pair, {answer!r}")
+        raise ConfigurationError(f"a script's answer is no text: it has half a surrogate pair, {reply!r}")
     return reply
+
+
+@functools.lru_cache(maxsize=256)
+def _reply_of(text: str) -> Reply:
+    """A script says the same again and again."""
+    return _check_text(Reply(text=text))
 
 
 def _with_id(call: ToolCall, prefix: str, rng: random.Random) -> ToolCall:
@@ -235,7 +251,6 @@ def _limit(
 
 @functools.lru_cache(maxsize=256)
 def _pieces_of_script(text: str) -> tuple[str, ...]:
-    """A script says the same again and again."""
     return tuple(pieces(text))
 
 

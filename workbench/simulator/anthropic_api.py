@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from workbench.simulator import anthropic_batches as batches
 from workbench.simulator import anthropic_models as models
+from workbench.simulator.asking import generate
 from workbench.simulator.reception import Route, Visit, input_tokens
 from workbench.wire.anthropic import MESSAGES
 from workbench.wire.anthropic_request import decode_prompt
@@ -17,7 +18,7 @@ __all__ = ["ROUTES"]
 
 
 def _create(engine: Engine, visit: Visit) -> None:
-    engine.generate(visit, MESSAGES)
+    generate(engine, visit, MESSAGES)
 
 
 def _count_tokens(engine: Engine, visit: Visit) -> None:

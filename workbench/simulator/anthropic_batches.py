@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, JsonValue, ValidationError
 
 from workbench.simulator.anthropic_lists import encode_page, list_page
+from workbench.simulator.asking import ask_apart
 from workbench.simulator.exchange import Exchange
 from workbench.simulator.reception import Route, Visit
 from workbench.simulator.store import Item
@@ -153,7 +154,7 @@ def _serve(engine: Engine, visit: Visit, request: _Request, start: float) -> Lin
     http = replace(visit.request, body=compact(request.params).encode())
     date = visit.date + timedelta(seconds=start - visit.now)
     try:
-        work = engine.ask_apart(replace(visit, exchange=own, request=http, now=start, date=date), MESSAGES)
+        work = ask_apart(engine, replace(visit, exchange=own, request=http, now=start, date=date), MESSAGES)
         if work.call.stream:
             raise WireError("invalid_request", "stream: a batch's answers cannot be streamed", param="stream")
     except WireError as error:

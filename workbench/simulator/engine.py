@@ -5,8 +5,8 @@ the answer's words, its latency, its place in the queue, what goes wrong.  The r
 :class:`~workbench.simulator.exchange.Exchange`, a list of what is due when.  The drivers in
 :mod:`workbench.simulator.transport` only wait and deliver.
 
-What each endpoint does stands in a module for each API (``openai_api``, ``anthropic_api``); what they have
-in common, asking a model above all, is here.
+What each endpoint does stands in a module for each API (``openai_api``, ``anthropic_api``), how a model is
+asked in ``asking``, and what goes wrong in ``failing``; what is kept between two requests is here.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from workbench.errors import ConfigurationError
-from workbench.messages import Completion, Usage
+from workbench.messages import Usage
 from workbench.simulator import anthropic_api, openai_api
 from workbench.simulator.accounts import Account, Accounts
 from workbench.simulator.answers import Script, Writer
-from workbench.simulator.exchange import Breakage, Exchange, Job, Part, Schedule
+from workbench.simulator.exchange import Exchange, Job, Schedule
+from workbench.simulator.failing import Broken, check_outages
 from workbench.simulator.log import RequestLog
-from workbench.simulator.models import Faults, Gaps, ModelProfile, RateLimits
+from workbench.simulator.models import Faults, ModelProfile, RateLimits
 from workbench.simulator.prompt_cache import PromptCache
 from workbench.simulator.reception import (
     HttpRequest,
@@ -35,17 +34,12 @@ from workbench.simulator.reception import (
     Visit,
     authenticate,
     authorize,
-    check_size,
     digest_of,
-    input_tokens,
 )
 from workbench.simulator.slots import Place, Slots
 from workbench.simulator.store import Shelf
-from workbench.simulator.streaming import StreamFaults
-from workbench.simulator.work import Work
-from workbench.wire import sse
 from workbench.wire.anthropic import AnthropicDialect
-from workbench.wire.dialect import Call, Dialect, ErrorKind, Format, WireError, compact, milliseconds
+from workbench.wire.dialect import Dialect, WireError, encode_json, milliseconds
 from workbench.wire.openai import OpenAIDialect
 
 __all__ = ["Engine"]
@@ -53,19 +47,6 @@ __all__ = ["Engine"]
 DIALECTS: dict[str, Dialect] = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
 _ROUTERS = {"openai": Router(openai_api.ROUTES), "anthropic": Router(anthropic_api.ROUTES)}
 _SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A request that has been read: what decides its answer."""
-
-    form: Format
-    call: Call
-    model: ModelProfile
-    cache: PromptCache
-    words: random.Random
-    noise: random.Random
-    length: int
 
 
 class Engine:
@@ -105,10 +86,10 @@ class Engine:
         self.float_embeddings = float_embeddings
         self.edge_latency, self.max_body_bytes = edge_latency, max_body_bytes
         self.models: dict[tuple[str, str], ModelProfile] = {(m.provider, m.name): m for m in models}
-        self._writer = Writer(script)
+        self.writer = Writer(script)
         self._slots: dict[tuple[str, str], Slots[Place]] = {}
         self._withdrawn: set[tuple[str, str]] = set()
-        self._accounts = Accounts(key_limits or {}, budget)
+        self.accounts = Accounts(key_limits or {}, budget)
         self._caches: dict[tuple[str, str, str], PromptCache] = {}
         self._shelves: defaultdict[tuple[str, str, str], Shelf] = defaultdict(Shelf)
         self._seen: Counter[str] = Counter()
@@ -139,14 +120,14 @@ class Engine:
         self.exchanges.append(exchange)
         self.faults = self._faults_by_time.at(now)
         try:
-            self._check_outage(now)
+            check_outages(self.faults, now)
             self._let_in(exchange, dialect, request, now, date)
         except WireError as error:
             exchange.status, body = dialect.encode_error(error, exchange.request_id)
             exchange.outcome = "failed" if exchange.status >= 500 else "rejected"
             exchange.error = error.kind
             exchange.deliver(self.edge_latency, body)
-        except _Broken as broken:
+        except Broken as broken:
             exchange.outcome, exchange.error = "broken", broken.breakage.name.lower()
             exchange.deliver(self.edge_latency, broken.breakage)
         if dialect.timing_header is not None:
@@ -189,13 +170,6 @@ class Engine:
         moved = self.slots(model).leave(place, now)
         return [place for place in moved if isinstance(place, Exchange)]
 
-    def _check_outage(self, now: float) -> None:
-        for outage in self.faults.outages:
-            if outage.start <= now < outage.end:
-                if outage.kind == "refuse":
-                    raise _Broken(Breakage.REFUSED)
-                raise _failure(outage.kind)
-
     # -- what endpoints use -----------------------------------------------------------------------------
 
     def reply(
@@ -203,18 +177,19 @@ class Engine:
     ) -> None:
         """Answer at once, from what is known, or `after` seconds of service."""
         visit.exchange.status = status
-        data = body if isinstance(body, bytes) else compact(body).encode()
+        data = body if isinstance(body, bytes) else encode_json(body)
         visit.exchange.deliver(self.edge_latency if after is None else after, data)
-
-    def generate(self, visit: Visit, form: Format) -> Work:
-        """Ask the model that the request names, in the words of `form`, and send what it says."""
-        work = self.ask(visit, form)
-        self.send(visit, work)
-        return work
 
     def shelf(self, visit: Visit, kind: str) -> Shelf:
         """The objects of that kind that the visitor's key has stored."""
         return self._shelves[visit.dialect.name, visit.key, kind]
+
+    def cache(self, visit: Visit, model: ModelProfile) -> PromptCache:
+        """What `model` keeps of the prompts of the visitor's key."""
+        identity = (model.provider, visit.key, model.name)
+        if identity not in self._caches:
+            self._caches[identity] = PromptCache(model.cache_minimum_tokens)
+        return self._caches[identity]
 
     def slots(self, model: ModelProfile) -> Slots[Place]:
         """The places in which `model` serves."""
@@ -256,62 +231,6 @@ class Engine:
         message += f"{', '.join(model.name for model in known)}."
         raise WireError("not_found", message, code="model_not_found")
 
-    def ask(self, visit: Visit, form: Format, job: Job | None = None) -> Work:
-        """Decide what the model answers and when; the exchange, or its job, takes its place in the queue."""
-        visit.exchange.job = job
-        draft = self._read(visit, form)
-        estimate = draft.call.request.max_tokens or draft.length
-        if visit.dialect.name == "anthropic":
-            estimate = min(estimate, draft.length)
-        reserved = estimate * draft.call.n
-        account = self.charge(visit, draft.model, reserved)
-        self.fail(draft.noise)
-        work = self._answer(visit, draft)
-        usage = work.usage
-        account.settle(reserved, usage.output_tokens, visit.now)
-        self.admit(visit, draft.model, account, work.schedule, usage)
-        return work
-
-    def ask_apart(self, visit: Visit, form: Format) -> Work:
-        """The same apart from what is asked live: at half the price, no limit, no fault and no queue."""
-        draft, exchange = self._read(visit, form), visit.exchange
-        work = self._answer(visit, draft)
-        exchange.schedule, exchange.duration = work.schedule, work.schedule.last
-        self._accounts.bill(draft.model.provider, visit.key, draft.model.cost(work.usage) / 2)
-        return work
-
-    def _read(self, visit: Visit, form: Format) -> _Draft:
-        """Understand what is asked, and how much of it is known already."""
-        exchange = visit.exchange
-        body = visit.json()
-        call, digest = form.decode(body), visit.digest(body)
-        exchange.stream = call.stream
-        exchange.input_tokens = input_tokens(call.request)
-        model = self.profile(visit.dialect.name, call.request.model, embeds=False)
-        check_size(model, call.request, exchange.input_tokens, form)
-        exchange.model = model
-        noise, words = self.noise(digest), random.Random(f"{self.seed}/{digest}")
-        natural = min(max(1, round(model.answer_tokens.draw(words))), model.max_output_tokens)
-        identity = (model.provider, visit.key, model.name)
-        cache = self._caches.setdefault(identity, PromptCache(model.cache_minimum_tokens))
-        exchange.cached_tokens = min(cache.find(call.prefixes, visit.now), exchange.input_tokens)
-        return _Draft(form, call, model, cache, words, noise, natural)
-
-    def _answer(self, visit: Visit, draft: _Draft) -> Work:
-        """Write the answer, and decide when each token is made."""
-        exchange, call = visit.exchange, draft.call
-        kept = min(draft.cache.keep(call.prefixes, visit.now, exchange), exchange.input_tokens)
-        written = max(0, kept - exchange.cached_tokens) if visit.dialect.caches_on_demand else 0
-        prompt = Usage(
-            input_tokens=exchange.input_tokens,
-            cached_tokens=exchange.cached_tokens,
-            cache_write_tokens=written,
-        )
-        completions = self._write(draft, prompt)
-        exchange.output_tokens = tuple([completion.usage.output_tokens for completion in completions])
-        schedule, faults = self._schedule(exchange, call, draft.model, draft.noise)
-        return Work(draft.form, call, completions, schedule, faults, int(visit.date.timestamp()))
-
     def admit(
         self, visit: Visit, model: ModelProfile, account: Account, schedule: Schedule, usage: Usage
     ) -> None:
@@ -320,7 +239,7 @@ class Engine:
         exchange.schedule, exchange.place.duration = schedule, schedule.last
         self.slots(model).admit(exchange.place, visit.now)
         account.enter(exchange)
-        self._accounts.bill(model.provider, visit.key, model.cost(usage))
+        self.accounts.bill(model.provider, visit.key, model.cost(usage))
 
     def noise(self, digest: str) -> random.Random:
         """What is random about a request; other than its words, it differs when it is sent again."""
@@ -329,9 +248,9 @@ class Engine:
 
     def charge(self, visit: Visit, model: ModelProfile, output_tokens: int) -> Account:
         """Hold the request against its key's limits; the headers tell their state at this instant."""
-        if self._accounts.is_spent(model.provider, visit.key):
+        if self.accounts.is_spent(model.provider, visit.key):
             raise WireError("quota", visit.dialect.spent_message)
-        account, headers, dialect = self._accounts.of(visit.key, model), visit.exchange.headers, visit.dialect
+        account, headers, dialect = self.accounts.of(visit.key, model), visit.exchange.headers, visit.dialect
         free = visit.exchange.cached_tokens if dialect.caches_on_demand else 0
         excess = account.charge(visit.exchange.input_tokens - free, output_tokens, visit.now)
         headers.update(dialect.limit_headers(account.states(visit.now), visit.date))
@@ -342,89 +261,3 @@ class Engine:
         elif excess.wait_seconds is not None:
             headers.update(dialect.retry_headers(excess.wait_seconds))
         raise WireError("rate_limit", dialect.limit_message(excess), param=excess.limit.name)
-
-    def fail(self, noise: random.Random) -> None:
-        """Draw whether this request fails before it is served."""
-        faults = self.faults
-        if noise.random() < faults.refuse_rate:
-            raise _Broken(Breakage.REFUSED)
-        if noise.random() < faults.reset_rate:
-            raise _Broken(Breakage.RESET)
-        if noise.random() < faults.error_rate:
-            raise _failure("server_error")
-        if noise.random() < faults.overload_rate:
-            raise _failure("overloaded")
-
-    def _write(self, draft: _Draft, prompt: Usage) -> list[Completion]:
-        form, model, noise = draft.form, draft.model, draft.noise
-        identity = f"{form.id_prefix}{noise.getrandbits(112):028x}"
-        rate = self.faults.refusal_rate
-        try:
-            return self._writer.write(
-                draft.call,
-                draft.words,
-                length=draft.length,
-                room=max(1, model.context_window - prompt.input_tokens),
-                id=identity,
-                call_prefix=form.call_id_prefix,
-                prompt=prompt,
-                refuse=rate > 0 and noise.random() < rate,
-            )
-        except ConfigurationError as error:
-            raise WireError("invalid_request", str(error)) from error
-
-    def _schedule(
-        self, exchange: Exchange, call: Call, model: ModelProfile, noise: random.Random
-    ) -> tuple[Schedule, StreamFaults]:
-        """Decide when each token is made, and with which one a stream goes wrong."""
-        faults = self.faults
-        prefill = (exchange.input_tokens - exchange.cached_tokens) / model.prefill_tokens_per_second
-        first = self.edge_latency + model.ttft.draw(noise) + prefill
-        origin = noise.randrange(Gaps.SIZE)
-        tokens = max(1, *exchange.output_tokens)
-        stall_at = noise.randrange(tokens) if noise.random() < faults.stall_rate else tokens
-        spoilt = StreamFaults.draw(faults, noise, tokens) if call.stream else StreamFaults()
-        made = tokens if exchange.job else int(min(tokens, spoilt.last + 1))
-        gaps, pause = model.gaps(self.seed), faults.stall_seconds
-        return Schedule(gaps, origin, first, made, stall_at, pause), spoilt
-
-    def send(self, visit: Visit, work: Work) -> None:
-        """Send the answer, whole or as a stream."""
-        exchange = visit.exchange
-        if work.call.stream:
-            encoder = work.form.stream(work.call, work.created, exchange.input_tokens)
-            exchange.stream_from(self.edge_latency, self.spoil(visit, work, work.parts(encoder)))
-        else:
-            exchange.status = 200
-            exchange.deliver(work.schedule.last, compact(work.encode()).encode())
-
-    def spoil(self, visit: Visit, work: Work, parts: Iterable[tuple[float, bytes]]) -> Iterable[Part]:
-        """The parts of a stream as they go out: it may break off, or go wrong."""
-        exchange, faults = visit.exchange, work.faults
-        if faults.first < math.inf:
-            exchange.outcome, exchange.error = "broken", faults.name
-            spoilt_at = exchange.place.start + work.schedule.offsets()[int(faults.first)]
-            exchange.spoilt_offset = spoilt_at - exchange.start
-        spoilt: Iterable[Part] = faults.spoil(parts, self._stream_error(visit)) if faults else parts
-        # A client's patience ends with nothing sent, thoughts or none.
-        return ((offset, part) for offset, part in spoilt if part)
-
-    def _stream_error(self, visit: Visit) -> bytes:
-        """What an overloaded server says when the head of the answer has long been sent."""
-        dialect = visit.dialect
-        _, body = dialect.encode_error(_failure("overloaded"), visit.exchange.request_id)
-        return sse.encode(body.decode(), dialect.error_event)
-
-
-class _Broken(Exception):
-    def __init__(self, breakage: Breakage) -> None:
-        super().__init__(breakage.value)
-        self.breakage = breakage
-
-
-def _failure(kind: ErrorKind) -> WireError:
-    messages = {
-        "server_error": "The server had an error while processing your request. Sorry about that!",
-        "overloaded": "The servers are currently overloaded. Please try again later.",
-    }
-    return WireError(kind, messages[kind])

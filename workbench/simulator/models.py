@@ -36,8 +36,14 @@ class Latency(_Config):
             return self.mean
         if self.shape == "gamma":
             return rng.gammavariate(1 / self.cv**2, self.mean * self.cv**2)
-        variance = math.log1p(self.cv**2)
-        return rng.lognormvariate(math.log(self.mean) - variance / 2, math.sqrt(variance))
+        return rng.lognormvariate(*_lognormal(self.mean, self.cv))
+
+
+@functools.lru_cache(maxsize=1024)
+def _lognormal(mean: float, cv: float) -> tuple[float, float]:
+    """The parameters of that distribution."""
+    variance = math.log1p(cv**2)
+    return math.log(mean) - variance / 2, math.sqrt(variance)
 
 
 class Gaps:
@@ -67,6 +73,9 @@ class Gaps:
     def _until(self, index: int) -> Seconds:
         turns, rest = divmod(index, self.SIZE)
         return turns * self._sums[-1] + self._sums[rest]
+
+
+_gaps = functools.lru_cache(maxsize=256)(Gaps)  # models are few
 
 
 class RateLimits(_Config):
@@ -130,10 +139,9 @@ class ModelProfile(_Config):
         """What a call costs, in dollars."""
         return Price(input=self.input_price, output=self.output_price).cost(usage)
 
-    @functools.lru_cache(maxsize=256)  # noqa: B019 - profiles are few, frozen and small
     def gaps(self, seed: int) -> Gaps:
         """The gaps between this model's tokens."""
-        return Gaps(self.itl, f"{seed}/{self.name}/itl")
+        return _gaps(self.itl, f"{seed}/{self.name}/itl")
 
 
 class Outage(_Config):

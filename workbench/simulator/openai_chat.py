@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from workbench.messages import Completion, Message, Request
+from workbench.simulator.asking import generate
 from workbench.simulator.openai_lists import list_page
 from workbench.simulator.prose import write
 from workbench.simulator.reception import Route, Visit
@@ -34,7 +35,7 @@ _UPDATE = TypeAdapter(_Update)
 
 
 def _create(engine: Engine, visit: Visit) -> None:
-    work = engine.generate(visit, LENIENT_CHAT if engine.lenient else CHAT)
+    work = generate(engine, visit, LENIENT_CHAT if engine.lenient else CHAT)
     if not work.call.options["store"]:
         return
     identity, maker = work.completions[0].id, visit.exchange

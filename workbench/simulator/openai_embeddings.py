@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from workbench.messages import Usage
 from workbench.simulator.exchange import Schedule
+from workbench.simulator.failing import fail
 from workbench.simulator.models import ModelProfile
 from workbench.simulator.reception import Route, Visit
 from workbench.simulator.vectors import embed
@@ -28,7 +29,7 @@ def _create(engine: Engine, visit: Visit) -> None:
     exchange.model, exchange.input_tokens = model, sum(call.sizes)
     noise = engine.noise(visit.digest(body))
     account = engine.charge(visit, model, 0)
-    engine.fail(noise)
+    fail(engine.faults, noise)
     read = exchange.input_tokens / model.prefill_tokens_per_second
     done = engine.edge_latency + model.ttft.draw(noise) + read
     schedule = Schedule(model.gaps(engine.seed), origin=0, first=done, tokens=0, stall_at=0, stall_seconds=0)

@@ -82,7 +82,7 @@ def _sentences(text: str) -> Iterator[tuple[str, int]]:
 def _context(request: Request, question: str) -> dict[str, Citation | None]:
     """Sentences that the prompt itself offers, each with the document that it is to be cited from."""
     text = "\n".join(m.content for m in request.messages if m.role in ("system", "user", "tool"))
-    known: dict[str, Citation | None] = {sentence: None for sentence, _ in _sentences(text)}
+    known: dict[str, Citation | None] = dict.fromkeys(filter(None, map(str.strip, _SENTENCE.split(text))))
     known.pop(_last_sentence(question), None)
     documents = (document for message in request.messages for document in message.documents)
     for index, document in enumerate(documents):
@@ -110,7 +110,8 @@ def write(request: Request, rng: random.Random, length: int) -> Prose:
     wanted = stems(question)
     context = _context(request, question)
 
-    scores = {known: rng.random() / 4 for known in _knowledge()}
+    draw = rng.random
+    scores = {known: draw() / 4 for known in _knowledge()}
     for stem in wanted:
         for known in _index().get(stem, ()):
             scores[known] += 1

@@ -181,9 +181,13 @@ def authorize(key: str, scope: str, keys: Keys | None) -> None:
 
 def input_tokens(request: Request) -> int:
     """How many tokens the model reads: messages, documents, its own tool calls, and what tools there are."""
-    tools = sum(count(compact(tool.model_dump())) for tool in request.tools)
-    calls = sum(count(call.arguments) for message in request.messages for call in message.tool_calls)
-    return count(request.text) + tools + calls + _MESSAGE_TOKENS * len(request.messages)
+    tokens = count(request.text) + _MESSAGE_TOKENS * len(request.messages)
+    for tool in request.tools:
+        tokens += count(compact(tool.model_dump()))
+    for message in request.messages:
+        for call in message.tool_calls:
+            tokens += count(call.arguments)
+    return tokens
 
 
 def check_size(model: ModelProfile, request: Request, input_tokens: int, form: Format) -> None:

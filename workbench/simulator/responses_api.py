@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.events import Started
 from workbench.messages import Completion, Usage
+from workbench.simulator.asking import ask, generate, send
 from workbench.simulator.exchange import Exchange, Job, Part, Schedule
+from workbench.simulator.failing import spoil
 from workbench.simulator.models import ModelProfile
 from workbench.simulator.openai_lists import list_page
 from workbench.simulator.prose import write
@@ -76,7 +78,7 @@ def _create(engine: Engine, visit: Visit) -> None:
     if visit.json().get("background") is True:
         job = Job()
     try:
-        work = engine.ask(visit, form, job)
+        work = ask(engine, visit, form, job)
     except WireError as error:
         if job is None or error.kind != "server_error":
             raise
@@ -85,7 +87,7 @@ def _create(engine: Engine, visit: Visit) -> None:
     body = work.encode()
     _keep(engine, visit, work.call, body, job, work)
     if job is None:
-        engine.send(visit, work)
+        send(engine, visit, work)
     elif work.call.stream:
         _follow(engine, visit, job, work, faulty=True)
     else:
@@ -120,7 +122,7 @@ def _keep(
 
 
 def _compact(engine: Engine, visit: Visit) -> None:
-    engine.generate(visit, _form(engine, visit, decode_compact, encode_compaction))
+    generate(engine, visit, _form(engine, visit, decode_compact, encode_compaction))
 
 
 def _count(engine: Engine, visit: Visit) -> None:
@@ -270,7 +272,7 @@ def _follow(
     head = encoder.queue(Started(id=first.id, model=first.model))
     visit.exchange.job = job
     tokens, edge = work.parts(encoder), engine.edge_latency
-    parts = engine.spoil(visit, work, tokens) if faulty else tokens
+    parts = spoil(visit, work, tokens) if faulty else tokens
     live = _live(visit.exchange, job, edge, chain([(-math.inf, head)], parts))
     visit.exchange.stream_from(edge, live)
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_json
 
 from workbench.events import Event
 from workbench.messages import Completion, Request
@@ -25,6 +26,7 @@ __all__ = [
     "Prefix",
     "WireError",
     "compact",
+    "encode_json",
     "milliseconds",
     "text_of",
 ]
@@ -233,6 +235,14 @@ def first_error(error: ValidationError) -> tuple[str, tuple[int | str, ...], str
 
 compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """JSON without white space, characters as they are."""
+
+
+def encode_json(value: object) -> bytes:
+    """The same as bytes."""
+    try:
+        return to_json(value)  # a third of the time
+    except ValueError:  # it does not go as deep as requests may
+        return compact(value).encode()
 
 
 def milliseconds(seconds: float) -> int:

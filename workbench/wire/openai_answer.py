@@ -5,6 +5,7 @@ Wire format: the OpenAI API reference, "Chat" and "Streaming"; checked by the SD
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -41,6 +42,9 @@ _STOP: dict[str, StopReason] = {
     "tool_calls": "tool_calls",
     "content_filter": "refusal",
 }
+
+
+_quoted = functools.lru_cache(maxsize=4096)(compact)  # the same tokens come again and again
 
 
 def encode_completions(call: Call, completions: Sequence[Completion], created: int) -> dict[str, object]:
@@ -165,11 +169,12 @@ class StreamEncoder:
         return self._chunk(choice, f'{{"role":"assistant","content":{content},"refusal":null}}')
 
     def _text(self, kind: str, text: str, choice: int) -> bytes:
-        delta, logprobs = f'{{"{kind}":{compact(text)}}}', "null"
-        if self._logprobs:
-            tokens = [encode_token(self._call, self._said[choice], text)]
-            logprobs = compact({"content": None, "refusal": None} | {kind: tokens})
+        delta = f'{{"{kind}":{_quoted(text)}}}'
+        if not self._logprobs:
+            return self._chunk(choice, delta)
+        tokens = [encode_token(self._call, self._said[choice], text)]
         self._said[choice] += 1
+        logprobs = compact({"content": None, "refusal": None} | {kind: tokens})
         return self._chunk(choice, delta, logprobs=logprobs)
 
     def _call_delta(self, event: ToolCallDelta, choice: int) -> dict[str, object]:

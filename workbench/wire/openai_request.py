@@ -29,6 +29,7 @@ EFFORTS = {"minimal": 16, "low": 64, "medium": 256, "high": 1024, "xhigh": 2048,
 """What a model may think with each reasoning effort, in tokens; with "none" it does not."""
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
+_NO_OPTIONS = StreamOptions()
 _BODY = TypeAdapter(Body)
 
 
@@ -52,7 +53,7 @@ def decode_request(body: Any, *, lenient: bool = False) -> Call:
         request = _decode(wire)
     except ValidationError as error:
         raise refusal(error) from error
-    stream = wire.stream_options or StreamOptions()
+    stream = wire.stream_options or _NO_OPTIONS
     return Call(
         request=request,
         stream=bool(wire.stream),
