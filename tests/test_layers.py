@@ -19,11 +19,12 @@ LAYERS = """
     3 instruments  tracing progress limiter redaction streams ledger
     4 provider     simulator
     5 adapters     providers cassettes
-    6 drivers      fanout relay
-    7 views        charts widgets
-    8 practice     practice
-    9 shell        notebook nesting cli
-    10 entry       __main__
+    6 drivers      background fanout relay
+    7 applications rag
+    8 views        charts widgets
+    9 practice     practice
+    10 shell       notebook nesting cli
+    11 entry       __main__
 """
 # `import workbench` may load these at once; its __getattr__ loads the rest when it is first used.
 EAGER = {"errors", "clock"}

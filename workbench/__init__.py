@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.background import Background as Background
     from workbench.cassettes import Cassette as Cassette
     from workbench.charts import Chart as Chart
     from workbench.charts import arrivals as arrivals
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "background": ("Background",),
     "cassettes": ("Cassette",),
     "charts": ("Chart", "arrivals", "in_flight", "timeline", "waterfall"),
     "clock": ("DeadlockError", "VirtualTimeLoop", "now", "run"),

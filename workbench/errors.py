@@ -17,6 +17,9 @@
     │   └── MissingRecordingError     this request, or the rest of its answer, was never recorded
     ├── StreamCancelledError          somebody has stopped a stream on a board; keeps what had come
     ├── CostExceedsLimitError         a request that a rate limit can never let through
+    ├── RagError                      a question cannot be answered from documents
+    │   ├── DocumentError             a document cannot be used: no UTF-8, too large, empty
+    │   └── AnswerError               what the model wrote is no answer of the form that was asked for
     ├── EventTooLargeError            a stream's event is longer than its reader allows
     └── ConfigurationError            a setting of the workbench's own is wrong
 
@@ -29,11 +32,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AnswerError",
     "AuthenticationError",
     "CassetteError",
     "CassetteFormatError",
     "ConfigurationError",
     "CostExceedsLimitError",
+    "DocumentError",
     "EventTooLargeError",
     "InvalidRequestError",
     "MissingRecordingError",
@@ -43,6 +48,7 @@ __all__ = [
     "ProviderError",
     "ProviderTimeoutError",
     "QuotaExceededError",
+    "RagError",
     "RateLimitError",
     "ServerError",
     "StreamCancelledError",
@@ -62,6 +68,22 @@ class ConfigurationError(WorkbenchError, ValueError):
 
 class CostExceedsLimitError(WorkbenchError, ValueError):
     """A request costs more than the limiter can ever grant at once."""
+
+
+class RagError(WorkbenchError):
+    """A question cannot be answered from documents in this way."""
+
+
+class DocumentError(RagError, ValueError):
+    """A document cannot be used; the message says which, why, and what to do."""
+
+
+class AnswerError(RagError, ValueError):
+    """A model's text is no answer of the form that it was asked for; `text` is what it wrote."""
+
+    def __init__(self, message: str, *, text: str) -> None:
+        super().__init__(message)
+        self.text = text
 
 
 class CassetteError(WorkbenchError):

@@ -16,7 +16,7 @@ from importlib.resources import files
 from workbench.messages import Citation, Request
 from workbench.tokens import count
 
-__all__ = ["Prose", "question_of", "stems", "write"]
+__all__ = ["Prose", "question_of", "sentences", "stems", "write"]
 
 _WORD = re.compile(r"[^\W_]+")
 _SENTENCE = re.compile(r"(?<=[.!?。!?])\s+|\n+")
@@ -69,7 +69,7 @@ def _last_sentence(text: str) -> str:
     return _SENTENCE.split(text.strip())[-1]
 
 
-def _sentences(text: str) -> Iterator[tuple[str, int]]:
+def sentences(text: str) -> Iterator[tuple[str, int]]:
     """The sentences of `text`, and where they begin."""
     at = 0
     for piece in _SENTENCE.split(text):
@@ -86,7 +86,7 @@ def _context(request: Request, question: str) -> dict[str, Citation | None]:
     known.pop(_last_sentence(question), None)
     documents = (document for message in request.messages for document in message.documents)
     for index, document in enumerate(documents):
-        for sentence, at in _sentences(document.text):
+        for sentence, at in sentences(document.text):
             source = Citation(
                 start=0, end=0, document=index, title=document.title, cited_text=sentence, source_start=at
             )
