@@ -146,7 +146,8 @@ def _split_text(completion: Completion) -> Iterator[Event | None]:
         return
     for text, citations in completion.passages():
         cited = bool(citations)
-        yield from (_text_delta(piece, cited) if piece else None for piece in pieces(text))
+        for piece in pieces(text):
+            yield _text_delta(piece, cited) if piece else None
         yield from (CitationDelta(citation=citation) for citation in citations)
 
 

@@ -7,7 +7,7 @@ due is sent at its instant, token by token; a client that goes is a client that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -87,6 +87,18 @@ class AsgiApp:
             await _refuse(delivery, scope, receive, send)
 
     async def _deliver(self, delivery: Delivery, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, to the end or to where the connection breaks."""
+        try:
+            if delivery.exchange.streams or delivery.head_in():
+                broken = await self._watch(_answer(delivery, send), receive)
+            else:  # it is due as a whole: nobody can go before
+                broken = await _answer(delivery, send)
+        finally:
+            delivery.close()
+        if broken is not None:
+            await _cut(broken, scope, receive)
+
+    async def _watch(self, answer: Coroutine[Any, Any, Breakage | None], receive: Receive) -> Breakage | None:
         """Answer, unless the client goes or the server ends before."""
         task = asyncio.current_task()
         assert task is not None, "ASGI servers run an application in a task"
@@ -94,21 +106,17 @@ class AsgiApp:
         leave = lambda _: task.cancel()  # noqa: E731 - it is removed again below
         gone.add_done_callback(leave)
         self._answering.add(task)
-        broken = None
         try:
-            broken = await _answer(delivery, send)
+            return await answer
         except asyncio.CancelledError:
             if not (gone.done() or self._closed):
                 raise
             task.uncancel()
-            broken = Breakage.DISCONNECTED
+            return Breakage.DISCONNECTED
         finally:
             gone.remove_done_callback(leave)
             gone.cancel()
             self._answering.discard(task)
-            delivery.close()
-        if broken is not None:
-            await _cut(broken, scope, receive)
 
 
 def provider_of(request: HttpRequest) -> str:
@@ -177,21 +185,21 @@ async def _refuse(delivery: Delivery, scope: Scope, receive: Receive, send: Send
 async def _stream(delivery: Delivery, send: Send) -> Breakage | None:
     clock = asyncio.get_running_loop().time
     start = delivery.start(clock())
-    due = b""
+    due = bytearray()
     for offset, part in delivery.exchange.parts:
         if (wait := start + offset - clock()) > SLACK:
             if due:
-                await send({"type": "http.response.body", "body": due, "more_body": True})
-                due = b""
+                await send({"type": "http.response.body", "body": bytes(due), "more_body": True})
+                due.clear()
             await pause(wait)
         if isinstance(part, Breakage):
             return part
         due += part
         if len(due) > _PIECE_BYTES:
-            await send({"type": "http.response.body", "body": due, "more_body": True})
-            due = b""
+            await send({"type": "http.response.body", "body": bytes(due), "more_body": True})
+            due.clear()
     delivery.exchange.delivered = True
-    await send({"type": "http.response.body", "body": due})
+    await send({"type": "http.response.body", "body": bytes(due)})
     return None
 
 

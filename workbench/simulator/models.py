@@ -75,6 +75,11 @@ class Gaps:
         return turns * self._sums[-1] + self._sums[rest]
 
 
+@functools.lru_cache(maxsize=256)
+def _price(input_price: float, output_price: float) -> Price:
+    return Price(input=input_price, output=output_price)
+
+
 _gaps = functools.lru_cache(maxsize=256)(Gaps)  # models are few
 
 
@@ -137,7 +142,7 @@ class ModelProfile(_Config):
 
     def cost(self, usage: Usage) -> float:
         """What a call costs, in dollars."""
-        return Price(input=self.input_price, output=self.output_price).cost(usage)
+        return _price(self.input_price, self.output_price).cost(usage)
 
     def gaps(self, seed: int) -> Gaps:
         """The gaps between this model's tokens."""

@@ -45,12 +45,12 @@ def _knowledge() -> list[str]:
 
 
 @functools.cache
-def _index() -> dict[str, list[str]]:
-    """Those of them in which a stem is."""
-    index: dict[str, list[str]] = {}
-    for sentence in _knowledge():
+def _index() -> dict[str, list[int]]:
+    """The numbers of those in which a stem is."""
+    index: dict[str, list[int]] = {}
+    for number, sentence in enumerate(_knowledge()):
         for stem in stems(sentence):
-            index.setdefault(stem, []).append(sentence)
+            index.setdefault(stem, []).append(number)
     return index
 
 
@@ -110,22 +110,25 @@ def write(request: Request, rng: random.Random, length: int) -> Prose:
     wanted = stems(question)
     context = _context(request, question)
 
-    draw = rng.random
-    scores = {known: draw() / 4 for known in _knowledge()}
+    draw, known, index = rng.random, _knowledge(), _index()
+    scores = [draw() / 4 for _ in known]
     for stem in wanted:
-        for known in _index().get(stem, ()):
-            scores[known] += 1
-    scores |= {own: len(wanted & stems(own)) + 0.5 + rng.random() / 4 for own in context}
-    ranked = sorted(scores, key=scores.__getitem__, reverse=True)
+        for number in index.get(stem, ()):
+            scores[number] += 1
+    if context:
+        mine = {own: len(wanted & stems(own)) + 0.5 + draw() / 4 for own in context}
+        merged = dict(zip(known, scores, strict=True)) | mine
+        known, scores = list(merged), list(merged.values())
+    ranked = sorted(range(len(known)), key=scores.__getitem__, reverse=True)
     parts = [f"The tools say: {'; '.join(results)}."] if results else []
     size = sum(count(part) for part in parts)
-    for sentence in ranked:
+    for number in ranked:
         if parts and size >= length:
             break
-        parts.append(f" {sentence}" if parts else sentence)
+        parts.append(f" {known[number]}" if parts else known[number])
         size += _size(parts[-1])
     while size < length:  # asked for more than there is to say
-        parts.append(f" {rng.choice(ranked)}")
+        parts.append(f" {known[rng.choice(ranked)]}")
         size += _size(parts[-1])
     return Prose("".join(parts), size, tuple(_cite(parts, context)))
 

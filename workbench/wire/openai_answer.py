@@ -136,7 +136,7 @@ class StreamEncoder:
 
     def encode(self, event: Event, choice: int = 0) -> bytes:
         """The chunk that says `event` in the choice of that index."""
-        if isinstance(event, TextDelta) and choice in self._said:  # most are, and have nothing before them
+        if type(event) is TextDelta and choice in self._said:  # most are, and have nothing before them
             return self._text("content", event.text, choice)
         if isinstance(event, ThinkingDelta | CitationDelta):  # chat completions do not show them
             return b""
