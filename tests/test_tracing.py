@@ -50,7 +50,17 @@ def test_a_table_of_spans() -> None:
         running = trace.to_frame()
     frame = trace.to_frame()
     assert list(frame.index) == [1, 2]
-    assert list(frame.columns) == ["parent", "name", "start", "end", "duration", "error", "attributes"]
+    assert list(frame.columns) == [
+        "parent",
+        "name",
+        "start",
+        "end",
+        "duration",
+        "self_time",
+        "critical",
+        "error",
+        "attributes",
+    ]
     assert str(frame["parent"].dtype) == "Int64"
     assert frame["parent"].isna().tolist() == [True, False]
     assert running["end"].isna().all()
@@ -278,6 +288,25 @@ def test_a_recording_inside_another() -> None:
     assert parents(outer) == {"a": None, "c": "a"}
     assert parents(inner) == {"b": None}
     assert current is inner[0]
+
+
+def test_a_part_is_recorded_afterwards() -> None:
+    """It lies in the span that it was added to, or in the innermost one around that which is still open."""
+
+    async def main() -> None:
+        with span("outer"):
+            with span("inner") as inner:
+                await asyncio.sleep(2)
+                inner.add("early", 0, 1, k=1)
+            inner.add("late", 1, 2)
+
+    with recording() as trace:
+        run(main)
+    trace[0].add("after", 2, 3)
+    with span("elsewhere") as unrecorded:
+        unrecorded.add("nowhere", 0, 1)
+    assert parents(trace) == {"outer": None, "inner": "outer", "early": "inner", "late": "outer"}
+    assert [(s.start, s.end, s.attributes) for s in trace[2:]] == [(0, 1, {"k": 1}), (1, 2, {})]
 
 
 def test_the_current_span() -> None:

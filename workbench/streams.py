@@ -22,7 +22,7 @@ from workbench.events import Event, Finished, RefusalDelta, TextDelta, ThinkingD
 if TYPE_CHECKING:
     from workbench.simulator import RequestRecord
 
-__all__ = ["Metered", "StreamMetrics"]
+__all__ = ["Metered", "StreamMetrics", "is_token"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Metered(AsyncIterator[Event]):
         except BaseException:  # its end is one, too
             self._end()
             raise
-        if _is_token(event):
+        if is_token(event):
             self._tokens.append(now())
         elif isinstance(event, Finished):
             self._counted = event.usage.output_tokens
@@ -143,7 +143,7 @@ class Metered(AsyncIterator[Event]):
             self._ended = now()
 
 
-def _is_token(event: Event) -> bool:
+def is_token(event: Event) -> bool:
     """Whether the event says something: a tool call's name does, an empty delta does not."""
     if isinstance(event, ToolCallDelta):
         return event.id is not None or event.arguments != ""

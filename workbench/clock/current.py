@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 from workbench.clock.loop import VirtualTimeLoop
 from workbench.clock.worker import HERE
 
-__all__ = ["CURRENT", "REAL_SLEEP", "Alarm", "Timeline", "date", "now", "sleep", "virtual_loop"]
+__all__ = ["CURRENT", "EPOCH", "REAL_SLEEP", "Alarm", "Timeline", "date", "now", "sleep", "virtual_loop"]
 
 REAL_SLEEP = time.sleep
 CURRENT: contextvars.ContextVar[VirtualTimeLoop] = contextvars.ContextVar("workbench.clock")
-_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)  # the date at which every virtual clock starts
+EPOCH = datetime(2025, 1, 1, tzinfo=UTC)  # the date at which every virtual clock starts
 
 
 def virtual_loop() -> VirtualTimeLoop | None:
@@ -41,7 +41,7 @@ def now() -> float:
 def date() -> datetime:
     """The current date (UTC); a virtual clock starts at 2025-01-01T00:00:00Z."""
     loop = virtual_loop()
-    return datetime.now(UTC) if loop is None else _EPOCH + timedelta(seconds=loop.time())
+    return datetime.now(UTC) if loop is None else EPOCH + timedelta(seconds=loop.time())
 
 
 def sleep(seconds: float) -> None:

@@ -19,6 +19,8 @@ from workbench.errors import (
 )
 from workbench.events import Accumulator, Event
 from workbench.messages import Completion, Request
+from workbench.streams import is_token
+from workbench.tracing.genai import Phases, answer_attributes, inference
 
 __all__ = ["Provider", "SdkProvider"]
 
@@ -119,7 +121,10 @@ class SdkProvider:
 
     async def complete(self, request: Request) -> Completion:
         """The whole answer to `request`; see :class:`Provider`."""
-        return self._decode(await self._send(request))
+        with inference(self.name, request.model) as record:
+            answer = self._decode(await self._send(request))
+            record.attributes |= answer_attributes(answer)
+        return answer
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """The answer's events; see :class:`Provider`.
@@ -127,17 +132,25 @@ class SdkProvider:
         A stream that breaks off, or lacks its end, is an error: neither SDK raises one for the latter.
         """
         so_far = Accumulator()
-        async with await self._send(request, stream=True) as items:
-            try:
-                async for event in self._events(items):
-                    so_far.add(event)
-                    yield event
-            except (self._sdk.APIError, httpx2.HTTPError, ValueError) as error:  # or an event is no JSON
-                message = f"the stream broke off: {error.__cause__ or error!r}"
-                raise StreamInterruptedError(message, provider=self.name, partial=so_far.text) from error
-        if so_far.finished is None:
-            message = "the stream ended early"
-            raise StreamInterruptedError(message, provider=self.name, partial=so_far.text)
+        with inference(self.name, request.model, **{"gen_ai.request.stream": True}) as record:
+            phases = Phases()
+            async with await self._send(request, stream=True) as items:
+                try:
+                    async for event in self._events(items):
+                        so_far.add(event)
+                        if is_token(event):
+                            phases.token()
+                        yield event
+                except (self._sdk.APIError, httpx2.HTTPError, ValueError) as error:  # or an event is no JSON
+                    message = f"the stream broke off: {error.__cause__ or error!r}"
+                    raise StreamInterruptedError(message, provider=self.name, partial=so_far.text) from error
+                finally:
+                    phases.end()
+            if so_far.finished is None:
+                message = "the stream ended early"
+                raise StreamInterruptedError(message, provider=self.name, partial=so_far.text)
+            if record.number:
+                record.attributes |= answer_attributes(so_far.completion())
 
     async def _send(self, request: Request, **options: Any) -> Any:
         try:

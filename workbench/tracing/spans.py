@@ -26,6 +26,7 @@ from workbench.clock import virtual_loop
 
 if TYPE_CHECKING:
     import pandas as pd
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 __all__ = ["SpanRecord", "Trace", "current_span", "recording", "span"]
 
@@ -34,7 +35,7 @@ class SpanRecord:
     """One span.  Times are seconds on the clock of the code that ran in it.
 
     Attributes:
-        number: in the order of the starts, from 1; unique in its trace.  0: it is not recorded.
+        number: in the order of the recording, from 1; unique in its trace.  0: it is not recorded.
         name: what it is.
         start: when it began.
         end: when it ended; None while it runs.
@@ -68,9 +69,26 @@ class SpanRecord:
         """Seconds that it took; NaN while it runs."""
         return float("nan") if self.end is None else self.end - self.start
 
+    def add(self, name: str, /, start: float, end: float, **attributes: Any) -> None:
+        """Record a part of it afterwards, such as the wait for a first token: nothing lies inside that.
+
+        If this span has ended meanwhile, it becomes a part of the one around it that has not.
+        """
+        above: Any = self
+        while above is not None and above.end is not None:
+            above = above._above
+        trace = above and above._trace
+        if trace is None or not trace._open:
+            return
+        record = SpanRecord()
+        record.name, record.start, record.end, record.error = name, start, end, None
+        record.number, record._above, record._trace = next(trace._numbers), above, trace
+        record._clock, record.attributes = self._clock, attributes
+        trace._records.append(record)
+
 
 class Trace(Sequence[SpanRecord]):
-    """The spans recorded in one ``with recording()`` block, in the order of their starts."""
+    """The spans recorded in one ``with recording()`` block, in the order in which they were."""
 
     def __init__(self) -> None:
         self._records: list[SpanRecord] = []
@@ -92,13 +110,43 @@ class Trace(Sequence[SpanRecord]):
         return f"<Trace: {len(self)} spans>"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row for each span: `parent`, `name`, `start`, `end`, `duration`, `error`, `attributes`."""
+        """One row for each span.
+
+        Its columns: `parent`, `name`, `start`, `end`, `duration`, `self_time` (seconds in which none of its
+        parts ran), `critical` (seconds for which the outermost span around it waited for this one and for
+        nothing inside it), `error`, `attributes`.
+        """
         import pandas as pd
+
+        from workbench.tracing.paths import critical_seconds, self_times
 
         columns = ["number", "parent", "name", "start", "end", "duration", "error", "attributes"]
         rows = [[getattr(record, column) for column in columns] for record in self]
         frame = pd.DataFrame(rows, columns=columns).set_index("number")
+        frame.insert(5, "self_time", pd.Series(self_times(self), dtype=float))
+        frame.insert(6, "critical", pd.Series(critical_seconds(self), dtype=float))
         return frame.astype({"parent": "Int64", "start": float, "end": float, "duration": float})
+
+    def to_chrome(self) -> dict[str, Any]:
+        """The trace as an object for JSON that Perfetto and Chrome's tracing page open."""
+        from workbench.tracing.export import chrome
+
+        return chrome(self)
+
+    def export(self, exporter: SpanExporter, *, service: str = "workbench", seed: int | None = None) -> None:
+        """Hand the ended spans to an OpenTelemetry exporter; needs the extra ``otel``.
+
+        Args:
+            exporter: such as the SDK's ``InMemorySpanExporter`` or an ``OTLPSpanExporter``.
+            service: the resource's ``service.name``.
+            seed: for the identifiers; None: they are never the same twice.
+
+        Raises:
+            ConfigurationError: the exporter took nothing.
+        """
+        from workbench.tracing.export import export
+
+        export(self, exporter, service=service, seed=seed)
 
     def _clock(self) -> Callable[[], float]:
         """The current clock, looked up once for each event loop."""
@@ -121,7 +169,7 @@ def recording() -> Iterator[Trace]:
     """
     trace = Trace()
     root = SpanRecord()
-    root.number, root.end, root._above, root._trace = 0, None, None, trace
+    root.number, root.end, root._above, root._trace, root.attributes = 0, None, None, trace, {}
     around = _CURRENT.get()
     _CURRENT.set(root)
     try:

@@ -1,0 +1,251 @@
+"""What others make of our traces: Perfetto's format, and the real OpenTelemetry exporters."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from workbench.clock import run
+from workbench.errors import ConfigurationError
+from workbench.fanout import fan_out
+from workbench.messages import Request
+from workbench.providers import AnthropicProvider, OpenAIProvider
+from workbench.simulator import Simulator
+from workbench.streams import StreamMetrics
+from workbench.tracing import Trace, recording, span
+
+
+def request(model: str = "gpt-5.5") -> Request:
+    return Request.model_validate({"model": model, "messages": "Why jitter?", "max_tokens": 40})
+
+
+def streamed(sim: Simulator, *, leave: bool = False) -> Trace:
+    async def main() -> None:
+        with span("answer", sources=["a", "b"], odd={"x": 1}):
+            async for event in OpenAIProvider(sim.openai()).stream(request()):
+                if leave and event.type == "text":
+                    break
+            await asyncio.sleep(1)
+
+    with recording() as trace:
+        run(main)
+    return trace
+
+
+def test_a_stream_has_two_phases() -> None:
+    """`ttft` and `decode` lie in the call's span, are as long as the provider's log says, and fill it."""
+    sim = Simulator(seed=1)
+    trace = streamed(sim)
+    spans = {record.name: record for record in trace}
+    truth = StreamMetrics.of(sim.log[0])
+    assert spans["ttft"].duration == pytest.approx(truth.ttft)
+    assert spans["decode"].duration == pytest.approx(truth.latency - truth.ttft)
+    assert spans["ttft"].parent == spans["decode"].parent == spans["chat gpt-5.5"].number
+    assert trace.to_frame().set_index("name").loc["chat gpt-5.5", "self_time"] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_attributes_are_the_conventions() -> None:
+    """Both providers' calls say operation, provider, model, why they ended, and their tokens."""
+
+    async def main() -> None:
+        await OpenAIProvider(sim.openai()).complete(request())
+        await AnthropicProvider(sim.anthropic()).complete(request("claude-sonnet-5"))
+
+    sim = Simulator(seed=1)
+    with recording() as trace:
+        run(main)
+    for record, truth, provider in zip(trace, sim.log, ("openai", "anthropic"), strict=True):
+        said = record.attributes
+        assert record.name == f"chat {truth.model}"
+        assert (said["gen_ai.operation.name"], said["gen_ai.provider.name"]) == ("chat", provider)
+        assert (said["gen_ai.request.model"], said["gen_ai.response.finish_reasons"]) == (
+            truth.model,
+            ["length"],
+        )
+        assert said["gen_ai.usage.input_tokens"] == truth.input_tokens
+        assert said["gen_ai.usage.output_tokens"] == truth.output_tokens
+
+
+def test_one_logical_call_has_one_span() -> None:
+    """What a call's span already covers, such as its attempts, is not counted as another call."""
+    sim = Simulator(seed=1)
+
+    async def main() -> None:
+        with span("chat gpt-5.5", **{"gen_ai.operation.name": "chat"}), span("attempt"):
+            async for _ in OpenAIProvider(sim.openai()).stream(request()):
+                pass
+
+    with recording() as trace:
+        run(main)
+    assert [record.name for record in trace] == ["chat gpt-5.5", "attempt", "ttft", "decode"]
+    assert "gen_ai.usage.input_tokens" in trace[0].attributes
+    assert "gen_ai.usage.input_tokens" not in trace[1].attributes
+
+
+def test_a_stream_that_is_dropped_leaves_the_trace_whole() -> None:
+    """A reader who leaves after the first token has a call with both phases, and goes on outside it."""
+    trace = streamed(Simulator(seed=1), leave=True)
+    spans = {record.name: record for record in trace}
+    assert all(record.end is not None for record in trace)
+    assert spans["answer"].duration > 1
+    assert "decode" in spans
+
+
+def test_an_error_before_the_first_token() -> None:
+    """A call that fails has its error, and no phases that it did not reach."""
+    sim = Simulator(seed=1)
+
+    async def main() -> None:
+        async with asyncio.timeout(0.01):
+            async for _ in OpenAIProvider(sim.openai()).stream(request()):
+                pass
+
+    with recording() as trace, pytest.raises(TimeoutError):
+        run(main)
+    assert [(record.name, record.error) for record in trace] == [("chat gpt-5.5", "CancelledError")]
+
+
+# -- Perfetto ------------------------------------------------------------------------------------------
+
+
+def test_chrome_events_nest_on_their_tracks() -> None:
+    """On one track any two events lie inside each other or do not meet; few tracks are enough."""
+
+    async def work(item: int) -> None:
+        with span(f"step {item}", item=item):
+            await asyncio.sleep(item)
+            await asyncio.gather(asyncio.sleep(0), inner(1), inner(2))
+
+    async def inner(seconds: int) -> None:
+        with span("inner"):
+            await asyncio.sleep(seconds)
+
+    async def main() -> None:
+        with span("all"):
+            await fan_out(work, range(7), limit=3)
+
+    with recording() as trace:
+        run(main)
+    events = json.loads(json.dumps(trace.to_chrome()))["traceEvents"]
+    assert len(events) == len(trace)
+    assert {event["ph"] for event in events} == {"X"}
+    (root,) = (event for event in events if event["name"] == "all")
+    assert (root["ts"], root["dur"]) == (0, trace[0].duration * 1e6)
+    events.sort(key=lambda event: (event["ts"], -event["dur"]))
+    for place, one in enumerate(events):
+        for other in events[place + 1 :]:
+            if one["tid"] == other["tid"]:
+                end, other_end = one["ts"] + one["dur"], other["ts"] + other["dur"]
+                assert other["ts"] >= end or other_end <= end
+    assert len({event["tid"] for event in events}) < len(events) / 2
+
+
+def test_chrome_events_say_what_failed() -> None:
+    """Attributes and the error are arguments, whatever their types."""
+    with recording() as trace, pytest.raises(KeyError), span("a", odd={1}, n=2):
+        raise KeyError
+    (event,) = trace.to_chrome()["traceEvents"]
+    assert event["args"] == {"odd": "{1}", "n": 2, "error.type": "KeyError"}
+
+
+# -- OpenTelemetry -------------------------------------------------------------------------------------
+
+
+def test_the_sdk_takes_our_spans() -> None:
+    """Its in-memory exporter has each span with its parent, kind, times, status and attributes."""
+    trace, exporter = streamed(Simulator(seed=1)), InMemorySpanExporter()
+    trace.export(exporter, service="rag", seed=1)
+    spans = {s.name: s for s in exporter.get_finished_spans()}
+    answer, chat = spans["answer"], spans["chat gpt-5.5"]
+    assert spans.keys() == {"answer", "chat gpt-5.5", "ttft", "decode"}
+    assert chat.parent == answer.context
+    assert answer.parent is None
+    assert len({s.context.trace_id for s in spans.values() if s.context}) == 1
+    assert (chat.kind, answer.kind) == (SpanKind.CLIENT, SpanKind.INTERNAL)
+    assert chat.attributes is not None
+    assert chat.attributes["gen_ai.request.model"] == "gpt-5.5"
+    assert answer.attributes == {"sources": ["a", "b"], "odd": "{'x': 1}"}
+    assert answer.resource.attributes["service.name"] == "rag"
+    assert answer.start_time == 1_735_689_600 * 10**9  # when virtual time begins
+    assert (answer.end_time or 0) - answer.start_time == pytest.approx(trace[0].duration * 1e9, abs=1000)
+    again = InMemorySpanExporter()
+    trace.export(again, seed=1)
+    assert [s.context for s in again.get_finished_spans()] == [s.context for s in spans.values()]
+
+
+def test_errors_and_unseeded_identifiers() -> None:
+    """A failed span says so with its error's type; without a seed no two exports share a trace."""
+    with recording() as trace, pytest.raises(KeyError), span("a"):
+        raise KeyError
+    exporter = InMemorySpanExporter()
+    trace.export(exporter)
+    trace.export(exporter)
+    one, other = exporter.get_finished_spans()
+    assert one.status.status_code is StatusCode.ERROR
+    assert one.attributes == {"error.type": "KeyError"}
+    assert one.context != other.context
+
+
+@contextmanager
+def receiver(status: int = 200) -> Iterator[tuple[str, list[Any]]]:
+    """An OTLP receiver on this machine; gives its address and what comes."""
+    received: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            received.append((self.path, ExportTraceServiceRequest.FromString(body)))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1/traces", received
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_collector_receives_our_spans() -> None:
+    """The SDK's OTLP exporter sends them over HTTP, and they are read there as they were recorded."""
+    trace = streamed(Simulator(seed=1))
+    with receiver() as (address, received):
+        exporter = OTLPSpanExporter(address)
+        trace.export(exporter, service="rag")
+        exporter.shutdown()  # type: ignore[no-untyped-call]  # OpenTelemetry
+    ((path, message),) = received
+    (resource,) = message.resource_spans
+    (scope,) = resource.scope_spans
+    assert path == "/v1/traces"
+    assert {s.name for s in scope.spans} == {"answer", "chat gpt-5.5", "ttft", "decode"}
+    assert resource.resource.attributes[0].value.string_value == "rag"
+    ids = {s.span_id: s.name for s in scope.spans}
+    assert {ids.get(s.parent_span_id) for s in scope.spans} == {None, "answer", "chat gpt-5.5"}
+
+
+def test_a_collector_that_refuses() -> None:
+    """Spans that nobody took are an error, not silence."""
+    trace = streamed(Simulator(seed=1))
+    with receiver(400) as (address, _):
+        exporter = OTLPSpanExporter(address)
+        with pytest.raises(ConfigurationError, match="took none of the 4 spans"):
+            trace.export(exporter)
