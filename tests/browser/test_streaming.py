@@ -3,7 +3,8 @@
 import workbench as wb
 from tests.browser.lab import Lab, NotebookPage
 
-WORDS = "jitter backoff tokens caches queues retries timeouts hedging".split()  # as in the notebook
+# As in the notebook.
+WORDS = ["jitter", "pauses", "tokens", "caches", "queues", "leases", "quotas", "hedging"]
 
 
 def pictures_are_there(notebook: NotebookPage, count: int) -> bool:
@@ -19,7 +20,7 @@ def said_by_the_provider() -> list[str]:
 
     async def ask(word: str) -> str:
         question = wb.Message(role="user", content=f"What is the use of {word}?")
-        request = wb.Request(model="gpt-5.5", messages=[question], max_tokens=200)
+        request = wb.Request(model="gpt-5.5", messages=(question,), max_tokens=200)
         return (await provider.complete(request)).text
 
     return wb.run(lambda: wb.fan_out(ask, WORDS, limit=8)).values()
