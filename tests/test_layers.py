@@ -19,7 +19,7 @@ LAYERS = """
     3 instruments  tracing progress limiter redaction streams ledger
     4 provider     simulator
     5 adapters     providers cassettes
-    6 drivers      background fanout relay
+    6 drivers      background calls fanout relay
     7 applications rag
     8 views        charts widgets
     9 practice     practice

@@ -132,7 +132,7 @@ def test_a_conversation_with_a_tool_goes_on(kind: str) -> None:
         ({}, {"model": "none"}, errors.NotFoundError, False),
         ({"script": []}, {}, errors.InvalidRequestError, False),
         ({"max_body_bytes": 20}, {}, errors.InvalidRequestError, False),
-        ({"limits": RateLimits(requests=0.5)}, {}, errors.RateLimitError, True),
+        ({"limits": RateLimits(requests=0.5)}, {}, errors.RateLimitError, False),  # never: x-should-retry
         ({"faults": Faults(error_rate=1)}, {}, errors.ServerError, True),
         ({"faults": Faults(overload_rate=1)}, {}, errors.OverloadedError, True),
         ({"faults": Faults(refuse_rate=1)}, {}, errors.ProviderConnectionError, True),
@@ -156,6 +156,47 @@ def test_each_failure_is_one_of_our_errors(
     if sim.log[0].status:
         assert caught.value.request_id == sim.log[0].request_id
         assert str(caught.value).startswith(f"{name} {sim.log[0].status}: ")
+
+
+@pytest.mark.parametrize(
+    ("headers", "retryable", "after"),
+    [
+        ({}, True, None),
+        ({"retry-after": "7"}, True, 7.0),
+        ({"retry-after": "1.5"}, True, 1.5),
+        ({"retry-after": "7", "retry-after-ms": "250"}, True, 0.25),
+        ({"retry-after": "Wed, 01 Jan 2025 00:00:42 GMT"}, True, 42.0),
+        ({"retry-after": "Wed, 01 Jan 2025 00:00:42 -0000"}, True, 42.0),
+        ({"retry-after": "Tue, 31 Dec 2024 23:00:00 GMT"}, True, 0.0),
+        ({"retry-after": "-3"}, True, 0.0),
+        ({"retry-after": "nan"}, True, None),
+        ({"retry-after": "soon"}, True, None),
+        ({"retry-after": "7", "x-should-retry": "false"}, False, None),
+    ],
+)
+def test_every_form_of_retry_after(headers: dict[str, str], retryable: bool, after: float | None) -> None:
+    """Seconds, milliseconds and a date are understood; `x-should-retry` has the last word."""
+    assert refused(429, headers) == (retryable, after)
+
+
+def test_a_provider_may_ask_for_a_retry() -> None:
+    """A 400 that says so is retryable, and so is a 409, which the SDKs take for a lock."""
+    assert refused(400, {}) == (False, None)
+    assert refused(400, {"x-should-retry": "true", "retry-after": "2"}) == (True, 2.0)
+    assert refused(409, {}) == (True, None)
+
+
+def refused(status: int, headers: dict[str, str]) -> tuple[bool, float | None]:
+    """What our error says of an answer; a virtual clock starts at 2025-01-01."""
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(status, headers=headers, json={}))
+    client = openai.AsyncOpenAI(api_key="k", http_client=httpx2.AsyncClient(transport=transport))
+
+    async def main() -> tuple[bool, float | None]:
+        with pytest.raises(errors.ProviderError) as caught:
+            await OpenAIProvider(client).complete(request("openai"))
+        return caught.value.retryable, caught.value.retry_after
+
+    return run(main)
 
 
 @pytest.mark.parametrize(("kind", "after"), [("openai", 59.6), ("anthropic", 60)])

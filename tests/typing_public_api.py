@@ -242,5 +242,24 @@ async def boards(provider: Provider, requests: list[wb.Request]) -> None:
     assert_type(board.to_frame(), pd.DataFrame)
 
 
+async def policies(provider: Provider, request: wb.Request) -> None:
+    retry = wb.RetryPolicy(
+        attempts=None, backoff=wb.Backoff(0.5, jitter="equal"), budget=wb.RetryBudget.grpc()
+    )
+    breaker = wb.CircuitBreaker.after_failures(5, open_time=30)
+    resilient = wb.Resilient(
+        retry=retry, breaker=breaker, limit=wb.RateLimiter(rpm=60), hedge=wb.Hedge(), timeout=20
+    )
+    assert_type(await resilient.call(answer, "why?"), wb.Completion)
+    assert_type(await resilient(answer)("why?"), wb.Completion)
+    wrapped: Provider = resilient.provider(provider)
+    router: Provider = wb.Router({"gpt-5.5": wrapped, "claude-sonnet-5": provider})
+    with wb.deadline(10):
+        assert_type(await router.complete(request), wb.Completion)
+
+    await resilient.call(answer, 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    wb.Backoff(jitter="ful")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def extension(load: Callable[..., object] = wb.load_ipython_extension) -> None:
     assert_type(wb.DeadlockError("x"), wb.DeadlockError)

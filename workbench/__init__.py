@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.background import Background as Background
+    from workbench.calls import Resilient as Resilient
+    from workbench.calls import Router as Router
     from workbench.cassettes import Cassette as Cassette
     from workbench.charts import Chart as Chart
     from workbench.charts import arrivals as arrivals
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.charts import waterfall as waterfall
     from workbench.clock import DeadlockError as DeadlockError
     from workbench.clock import VirtualTimeLoop as VirtualTimeLoop
+    from workbench.clock import deadline as deadline
     from workbench.clock import now as now
     from workbench.clock import run as run
     from workbench.fanout import FanOut as FanOut
@@ -38,6 +41,11 @@ if TYPE_CHECKING:
     from workbench.providers import OpenAIResponsesProvider as OpenAIResponsesProvider
     from workbench.providers import default_provider as default_provider
     from workbench.relay import serve_relay as serve_relay
+    from workbench.resilience import Backoff as Backoff
+    from workbench.resilience import CircuitBreaker as CircuitBreaker
+    from workbench.resilience import Hedge as Hedge
+    from workbench.resilience import RetryBudget as RetryBudget
+    from workbench.resilience import RetryPolicy as RetryPolicy
     from workbench.simulator import Faults as Faults
     from workbench.simulator import FaultWindow as FaultWindow
     from workbench.simulator import Latency as Latency
@@ -56,9 +64,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "background": ("Background",),
+    "calls": ("Resilient", "Router"),
     "cassettes": ("Cassette",),
     "charts": ("Chart", "arrivals", "in_flight", "timeline", "waterfall"),
-    "clock": ("DeadlockError", "VirtualTimeLoop", "now", "run"),
+    "clock": ("DeadlockError", "VirtualTimeLoop", "deadline", "now", "run"),
     "fanout": ("FanOut", "fan_out"),
     "ledger": ("Ledger",),
     "limiter": ("RateLimiter",),
@@ -66,6 +75,7 @@ _HOMES = {
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "providers": ("AnthropicProvider", "OpenAIProvider", "OpenAIResponsesProvider", "default_provider"),
     "relay": ("serve_relay",),
+    "resilience": ("Backoff", "CircuitBreaker", "Hedge", "RetryBudget", "RetryPolicy"),
     "simulator": (
         "FaultWindow",
         "Faults",

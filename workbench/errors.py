@@ -15,6 +15,7 @@
     ├── CassetteError                 a recording cannot be used
     │   ├── CassetteFormatError       the file is damaged, or of another kind
     │   └── MissingRecordingError     this request, or the rest of its answer, was never recorded
+    ├── CallNotPermittedError         a policy of our own, such as a circuit breaker, has not sent the call
     ├── StreamCancelledError          somebody has stopped a stream on a board; keeps what had come
     ├── CostExceedsLimitError         a request that a rate limit can never let through
     ├── RagError                      a question cannot be answered from documents
@@ -29,11 +30,10 @@ wait first.  Adapters in :mod:`workbench.providers` turn every SDK's exceptions 
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 __all__ = [
     "AnswerError",
     "AuthenticationError",
+    "CallNotPermittedError",
     "CassetteError",
     "CassetteFormatError",
     "ConfigurationError",
@@ -86,6 +86,22 @@ class AnswerError(RagError, ValueError):
         self.text = text
 
 
+class CallNotPermittedError(WorkbenchError):
+    """A policy of the caller's own, such as a circuit breaker, has refused a call; nothing was sent.
+
+    Args:
+        policy: which one.
+        retry_after: seconds after which it may let a call through.
+    """
+
+    retryable = False
+
+    def __init__(self, policy: str, *, retry_after: float) -> None:
+        when = f"; ask again in {retry_after:.1f} s" if retry_after else ""
+        super().__init__(f"{policy} refused the call, nothing was sent{when}")
+        self.policy, self.retry_after = policy, retry_after
+
+
 class CassetteError(WorkbenchError):
     """A recording of HTTP cannot be used in this way."""
 
@@ -119,9 +135,11 @@ class ProviderError(WorkbenchError):
         status: the HTTP status, where there was one.
         request_id: the provider's id of the request, for its support.
         retry_after: seconds that the provider asks to wait; None if it does not say.
+
+    `retryable` is the kind's, unless the provider says otherwise of this one.
     """
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(
         self,

@@ -8,10 +8,11 @@ blocks it, as it does in reality.  The clocks that are only *read* (``time.monot
 
     loop.py     timers and callbacks          current.py   what time it is
     turns.py    threads that take turns       running.py   a program on a clock of its own
-    worker.py   one such thread
+    worker.py   one such thread              deadline.py  until when an answer is of use
 """
 
 from workbench.clock.current import Alarm, Timeline, date, now, sleep, virtual_loop
+from workbench.clock.deadline import deadline, time_left
 from workbench.clock.loop import VirtualTimeLoop
 from workbench.clock.running import run
 from workbench.clock.turns import DeadlockError
@@ -22,8 +23,10 @@ __all__ = [
     "Timeline",
     "VirtualTimeLoop",
     "date",
+    "deadline",
     "now",
     "run",
     "sleep",
+    "time_left",
     "virtual_loop",
 ]

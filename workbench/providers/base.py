@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, runtime_checkable
 
 import httpx2
 
+from workbench.clock import date, time_left
 from workbench.errors import (
     InvalidRequestError,
     ProviderConnectionError,
     ProviderError,
     ProviderTimeoutError,
     QuotaExceededError,
-    RateLimitError,
     StreamInterruptedError,
     error_for_status,
 )
@@ -70,23 +74,39 @@ def from_status(error: Any, provider: str) -> ProviderError:
     if "insufficient_quota" in (detail.get("code"), detail.get("type")) or _SPENT in message:
         kind = QuotaExceededError
     headers = error.response.headers
-    return kind(
-        message,
-        provider=provider,
-        status=error.status_code,
-        request_id=error.request_id,
-        retry_after=_retry_after(headers) if issubclass(kind, RateLimitError) or kind.retryable else None,
-    )
+    made = kind(message, provider=provider, status=error.status_code, request_id=error.request_id)
+    made.retryable = kind.retryable or error.status_code == 409  # a lock that somebody else holds
+    made.retryable = {"true": True, "false": False}.get(headers.get("x-should-retry"), made.retryable)
+    made.retry_after = _retry_after(headers) if made.retryable else None
+    return made
 
 
 def _retry_after(headers: Any) -> float | None:
-    """Seconds: ``retry-after-ms`` before ``retry-after``, as the SDKs do."""
+    """Seconds: ``retry-after-ms`` before ``retry-after``, in seconds or as a date, as the SDKs do."""
     for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         try:
-            return float(headers[name]) * unit
+            seconds = float(headers[name]) * unit
         except (KeyError, ValueError):
             continue
-    return None
+        return None if math.isnan(seconds) else max(0.0, seconds)
+    try:
+        moment = parsedate_to_datetime(headers["retry-after"])
+    except (KeyError, ValueError):
+        return None
+    # A date without a zone is in UTC (RFC 9110, 5.6.7).
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - date()).total_seconds())
+
+
+def from_sdk(error: BaseException) -> BaseException:
+    """Our error for one of an SDK's, where somebody calls it without an adapter; any other stays as it is."""
+    name = type(error).__module__.partition(".")[0]
+    sdk: Any = sys.modules.get(name) if name in ("openai", "anthropic") else None
+    if sdk is None or not isinstance(error, sdk.APIError):
+        return error
+    if isinstance(error, sdk.APIStatusError):
+        return from_status(error, name)
+    return from_connection(error, name, timeout=isinstance(error, sdk.APITimeoutError))
 
 
 def from_connection(error: Exception, provider: str, *, timeout: bool) -> ProviderError:
@@ -96,11 +116,18 @@ def from_connection(error: Exception, provider: str, *, timeout: bool) -> Provid
     return kind(f"{cause}" or type(cause).__name__, provider=provider)
 
 
+def _within(timeout: Any, left: float) -> httpx2.Timeout:
+    """The timeouts, none of them longer than what is left until the deadline."""
+    given = httpx2.Timeout(timeout).as_dict()
+    return httpx2.Timeout(**{name: left if t is None else min(t, left) for name, t in given.items()})
+
+
 class SdkProvider:
     """What the two SDKs' adapters have in common: one generator made both, so errors have the same names.
 
     Args:
         sdk: the SDK's module.
+        client: the SDK's client; its timeout is what it is, unless a deadline is earlier.
         create: sends a request; its arguments are the request's, and `stream`.
         decode: the SDK's whole answer as ours.
         decoder: makes a decoder of the SDK's stream items.
@@ -111,12 +138,13 @@ class SdkProvider:
     def __init__(
         self,
         sdk: Any,
+        client: Any,
         create: Callable[..., Awaitable[Any]],
         encode: Callable[[Request], dict[str, Any]],
         decode: Callable[[Any], Completion],
         decoder: Callable[[], Decoder],
     ) -> None:
-        self._sdk, self._create, self._encode = sdk, create, encode
+        self._sdk, self._client, self._create, self._encode = sdk, client, create, encode
         self._decode, self._decoder = decode, decoder
 
     async def complete(self, request: Request) -> Completion:
@@ -153,6 +181,10 @@ class SdkProvider:
                 record.attributes |= answer_attributes(so_far.completion())
 
     async def _send(self, request: Request, **options: Any) -> Any:
+        if (left := time_left()) < math.inf:
+            if left <= 0:
+                raise ProviderTimeoutError("the deadline has passed: nothing was sent", provider=self.name)
+            options["timeout"] = _within(self._client.timeout, left)
         try:
             return await self._create(**self._encode(request), **options)
         except self._sdk.APIStatusError as error:

@@ -33,6 +33,7 @@ class OpenAIProvider(SdkProvider):
         completions = client.with_options(max_retries=0).chat.completions
         super().__init__(
             openai,
+            client,
             completions.create,
             openai_request.encode_request,
             openai_answer.decode_completion,
@@ -61,6 +62,7 @@ class OpenAIResponsesProvider(SdkProvider):
         responses = client.with_options(max_retries=0).responses
         super().__init__(
             openai,
+            client,
             responses.create,
             responses_request.encode_request,
             responses_answer.decode_completion,

@@ -1,0 +1,96 @@
+"""A provider under policies is a provider again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from workbench.errors import ProviderConnectionError, StreamInterruptedError
+from workbench.events import Event, Finished
+from workbench.messages import Completion, Request, Usage
+from workbench.providers import Provider
+from workbench.tracing import SpanRecord, span
+
+if TYPE_CHECKING:
+    from workbench.calls.resilient import Resilient
+
+__all__ = ["ResilientProvider"]
+
+
+class ResilientProvider:
+    """A provider under policies: see :meth:`workbench.calls.Resilient.provider`.
+
+    Args:
+        provider: the one that is called.
+        policies: what applies to each call.
+    """
+
+    def __init__(self, provider: Provider, policies: Resilient) -> None:
+        self.name = provider.name
+        self._provider, self._policies = provider, policies
+
+    async def complete(self, request: Request) -> Completion:
+        """The whole answer to `request`; see :class:`~workbench.providers.Provider`."""
+        with self._span(request) as record:
+            policies, estimate = self._policies, self._estimate(request)
+            sent = await policies.run(lambda: self._provider.complete(request), estimate)
+            sent.end()
+            self._charge(record, estimate, sent.value.usage)
+        return sent.value
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        """The answer's events; a stream is tried again only before its first event."""
+        with self._span(request) as record:
+            estimate = self._estimate(request)
+            sent = await self._policies.run(lambda: _Opened.open(self._provider, request), estimate)
+            event: Event | None = sent.value.first
+            try:
+                while event is not None:
+                    if isinstance(event, Finished):
+                        self._charge(record, estimate, event.usage)
+                    yield event
+                    event = await anext(sent.value.rest, None)
+            except BaseException as error:
+                sent.end(error)
+                raise
+            finally:
+                await sent.value.aclose()
+            sent.end()
+
+    def _span(self, request: Request) -> span:
+        names = {"operation.name": "chat", "provider.name": self.name, "request.model": request.model}
+        return span(f"chat {request.model}", **{f"gen_ai.{name}": value for name, value in names.items()})
+
+    def _estimate(self, request: Request) -> float:
+        return self._policies.cost(request) if self._policies.cost else 0.0
+
+    def _charge(self, record: SpanRecord, estimate: float, usage: Usage) -> None:
+        """What the call has really used, for the limiter and for the trace."""
+        if self._policies.limit is not None:
+            self._policies.limit.settle(estimate, usage.total_tokens)
+        record.attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
+        record.attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
+
+
+class _Opened:
+    """A stream that has begun."""
+
+    def __init__(self, first: Event, rest: AsyncIterator[Event]) -> None:
+        self.first, self.rest = first, rest
+
+    @classmethod
+    async def open(cls, provider: Provider, request: Request) -> _Opened:
+        """Open a stream and wait for its first event: until that, it can be tried again."""
+        stream = provider.stream(request)
+        try:
+            first = await anext(stream, None)
+        except StreamInterruptedError as error:
+            raise ProviderConnectionError(str(error.args[0]), provider=provider.name) from error
+        if first is None:
+            raise ProviderConnectionError("the stream has no events", provider=provider.name)
+        return cls(first, stream)
+
+    async def aclose(self) -> None:
+        """End it, wherever it is."""
+        if hasattr(self.rest, "aclose"):
+            await self.rest.aclose()
