@@ -184,14 +184,16 @@ async def _refuse(delivery: Delivery, scope: Scope, receive: Receive, send: Send
 
 async def _stream(delivery: Delivery, send: Send) -> Breakage | None:
     clock = asyncio.get_running_loop().time
-    start = delivery.start(clock())
+    start = delivery.start(now := clock())
     due = bytearray()
     for offset, part in delivery.exchange.parts:
-        if (wait := start + offset - clock()) > SLACK:
+        if start + offset > now + SLACK:
             if due:
                 await send({"type": "http.response.body", "body": bytes(due), "more_body": True})
                 due.clear()
-            await pause(wait)
+            if (wait := start + offset - clock()) > SLACK:
+                await pause(wait)
+            now = clock()
         if isinstance(part, Breakage):
             return part
         due += part

@@ -44,9 +44,6 @@ _STOP: dict[str, StopReason] = {
 }
 
 
-_quoted = functools.lru_cache(maxsize=4096)(compact)  # the same tokens come again and again
-
-
 def encode_completions(call: Call, completions: Sequence[Completion], created: int) -> dict[str, object]:
     """A ``chat.completion`` with one choice for each of `completions`."""
     first = completions[0]
@@ -120,6 +117,21 @@ def _encode_answer(call: Call, completion: Completion) -> dict[str, object]:
     return message
 
 
+_FILL = 16  # what a chunk says of its choice, with its noise, is a multiple of so many characters
+
+
+def _say(choice: int, delta: str, finish: str = "null", logprobs: str = "null") -> tuple[bytes, int]:
+    """What a chunk says of a choice, and how many characters of noise it takes."""
+    said = f'{{"index":{choice},"delta":{delta},"logprobs":{logprobs},"finish_reason":{finish}}}'
+    return said.encode(), _FILL - len(said) % _FILL
+
+
+@functools.lru_cache(maxsize=4096)
+def _say_text(choice: int, text: str) -> tuple[bytes, int]:
+    """The same tokens come again and again."""
+    return _say(choice, f'{{"content":{compact(text)}}}')
+
+
 class StreamEncoder:
     """One stream of chunks; all but the delta is the same in each, and is written only once."""
 
@@ -127,17 +139,17 @@ class StreamEncoder:
         self._call, self._created = call, created
         self._functions = bool(call.options.get("functions"))
         self._logprobs = call.options.get("logprobs") is not None
-        self._head = ""
-        self._tail = '],"usage":null' if call.include_usage else "]"
-        self._noise = ""  # of which each chunk takes some, unless it is not to be obfuscated
+        self._head = b""
+        self._ends: Sequence[bytes] = ()  # of a chunk, by how many characters of noise it takes
         self._usage: Usage | None = None
         self._said: dict[int, int] = {}  # tokens of each choice that has opened
         self._custom: set[tuple[int, int]] = set()  # calls of tools that take free text
 
     def encode(self, event: Event, choice: int = 0) -> bytes:
         """The chunk that says `event` in the choice of that index."""
-        if type(event) is TextDelta and choice in self._said:  # most are, and have nothing before them
-            return self._text("content", event.text, choice)
+        if type(event) is TextDelta and choice in self._said and not self._logprobs:  # most are
+            said, fill = _say_text(choice, event.text)
+            return self._head + said + self._ends[fill]
         if isinstance(event, ThinkingDelta | CitationDelta):  # chat completions do not show them
             return b""
         if isinstance(event, Started):
@@ -154,13 +166,17 @@ class StreamEncoder:
         return role + self._chunk(choice, "{}", f'"{_finish_reason(self._call, event.stop_reason)}"')
 
     def _start(self, event: Started) -> None:
-        self._head = self._head or (
+        head = (
             f'data: {{"id":{compact(event.id)},"object":"chat.completion.chunk",'
             f'"created":{self._created},"model":{compact(event.model)},'
             '"service_tier":"default","system_fingerprint":"fp_simulated","choices":['
         )
+        tail = '],"usage":null' if self._call.include_usage else "]"
+        ends = [f"{tail}}}\n\n"] * (_FILL + 1)
         if self._call.options.get("obfuscation"):
-            self._noise = hashlib.blake2b(event.id.encode()).hexdigest()
+            noise = hashlib.blake2b(event.id.encode()).hexdigest()
+            ends = [f'{tail},"obfuscation":"{noise[:fill]}"}}\n\n' for fill in range(_FILL + 1)]
+        self._head, self._ends = head.encode(), [end.encode() for end in ends]
 
     def _open(self, event: Event, choice: int) -> bytes:
         """The chunk that opens a choice; its content is null if it has none but calls or a refusal."""
@@ -169,7 +185,7 @@ class StreamEncoder:
         return self._chunk(choice, f'{{"role":"assistant","content":{content},"refusal":null}}')
 
     def _text(self, kind: str, text: str, choice: int) -> bytes:
-        delta = f'{{"{kind}":{_quoted(text)}}}'
+        delta = f'{{"{kind}":{compact(text)}}}'
         if not self._logprobs:
             return self._chunk(choice, delta)
         tokens = [encode_token(self._call, self._said[choice], text)]
@@ -194,14 +210,13 @@ class StreamEncoder:
         return {"tool_calls": [delta]}
 
     def _chunk(self, choice: int, delta: str, finish: str = "null", logprobs: str = "null") -> bytes:
-        said = f'{{"index":{choice},"delta":{delta},"logprobs":{logprobs},"finish_reason":{finish}}}'
-        noise = f',"obfuscation":"{self._noise[: 16 - len(said) % 16]}"' if self._noise else ""
-        return f"{self._head}{said}{self._tail}{noise}}}\n\n".encode()
+        said, fill = _say(choice, delta, finish, logprobs)
+        return self._head + said + self._ends[fill]
 
     def end(self) -> bytes:
         """The usage, where it was asked for, and the end mark."""
-        usage = f'{self._head}],"usage":{compact(_encode_usage(self._usage or Usage()))}}}\n\n'
-        return (usage if self._call.include_usage else "").encode() + sse.encode("[DONE]")
+        usage = f'],"usage":{compact(_encode_usage(self._usage or Usage()))}}}\n\n'.encode()
+        return (self._head + usage if self._call.include_usage else b"") + sse.encode("[DONE]")
 
 
 # -- the client's side: the SDK's objects back to our vocabulary ----------------------------------------
