@@ -1,0 +1,3 @@
+def decode(chunks):
+    for chunk in chunks:
+        yield chunk.decode("utf-8")

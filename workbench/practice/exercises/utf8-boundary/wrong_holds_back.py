@@ -1,0 +1,2 @@
+def decode(chunks):
+    yield b"".join(chunks).decode(errors="replace")
