@@ -560,6 +560,17 @@ STATE = """\
 """
 
 
+def test_cells_are_given_to_the_tools(kernel: Kernel) -> None:
+    """Type errors stand under the cell at its own lines; files and tests are made of cells."""
+    checked = kernel.run("%%typecheck\nx: int = 'one'")
+    assert checked.printed.startswith("  2 | x: int = 'one'\n    mypy: Incompatible types in assignment")
+    assert kernel.run("%%save it.py\nONE = 1").printed == ""
+    tested = kernel.run(
+        "%%pytest test_it.py -k one\nfrom it import ONE\ndef test_one():\n    assert ONE == 1"
+    )
+    assert tested.printed.endswith("1 passed\n")
+
+
 def test_unloading_leaves_the_kernel_as_it_was(kernel: Kernel) -> None:
     """Loading twice is loading once: after one unloading nothing of the extension is left."""
     kernel.run(f"import signal, {EXTENSION} as extension")

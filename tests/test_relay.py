@@ -93,7 +93,7 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-class Fake:
+class Fake(Provider):
     """A provider whose streams are made by a function of the request; it counts what is taken from them."""
 
     name = "fake"

@@ -16,6 +16,7 @@
     │   ├── CassetteFormatError       the file is damaged, or of another kind
     │   └── MissingRecordingError     this request, or the rest of its answer, was never recorded
     ├── CallNotPermittedError         a policy of our own, such as a circuit breaker, has not sent the call
+    ├── InvalidOutputError            an answer is not what its model says; keeps what was said
     ├── StreamCancelledError          somebody has stopped a stream on a board; keeps what had come
     ├── CostExceedsLimitError         a request that a rate limit can never let through
     ├── RagError                      a question cannot be answered from documents
@@ -30,6 +31,11 @@ wait first.  Adapters in :mod:`workbench.providers` turn every SDK's exceptions 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from workbench.messages import Usage
+
 __all__ = [
     "AnswerError",
     "AuthenticationError",
@@ -40,6 +46,7 @@ __all__ = [
     "CostExceedsLimitError",
     "DocumentError",
     "EventTooLargeError",
+    "InvalidOutputError",
     "InvalidRequestError",
     "MissingRecordingError",
     "NotFoundError",
@@ -124,6 +131,23 @@ class StreamCancelledError(WorkbenchError):
     def __init__(self, message: str, *, partial: str) -> None:
         super().__init__(message)
         self.partial = partial
+
+
+class InvalidOutputError(WorkbenchError, ValueError):
+    """What a model said is not what it was asked for.
+
+    Args:
+        message: what is wrong with the last answer.
+        raw: the answers, as they came, the oldest first.
+        complaints: what was wrong with each of them.
+        usage: of all of them together.
+    """
+
+    def __init__(
+        self, message: str, *, raw: tuple[str, ...], complaints: tuple[str, ...], usage: Usage
+    ) -> None:
+        super().__init__(message)
+        self.raw, self.complaints, self.usage = raw, complaints, usage
 
 
 class ProviderError(WorkbenchError):

@@ -3,6 +3,8 @@
 ``%load_ext workbench`` gives a notebook, or IPython in a terminal:
 
 * ``%%virtual``, which runs a whole cell, with top-level ``await``, in virtual time;
+* ``%%typecheck``, which has mypy and basedpyright read a cell, and shows what they say of its lines;
+* ``%%save NAME.py``, which makes a cell a file, and ``%%pytest test_NAME.py``, which runs one as tests;
 * an Interrupt that reaches a cell at once while it awaits on the wall clock (ipykernel #881).
 
 Rule of this file: whatever a plain cell does, a ``%%virtual`` cell does too.  It runs in the user's
@@ -31,7 +33,7 @@ from typing import Any, TypeAlias, cast
 
 from IPython.core.error import UsageError
 
-from workbench import clock
+from workbench import clock, scratch
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
@@ -45,6 +47,7 @@ def load_ipython_extension(shell: Shell) -> None:
     if shell not in _loaded:
         _loaded[shell] = undo = contextlib.ExitStack()
         undo.enter_context(_virtual_magic(shell))
+        undo.enter_context(_tool_magics(shell))
         undo.enter_context(_short_tracebacks(shell))
         undo.enter_context(_signals_wake_the_loop())
 
@@ -77,6 +80,31 @@ def _virtual_magic(shell: Shell) -> Iterator[None]:
     shell.register_magic_function(virtual, "cell", "virtual")
     yield
     del shell.magics_manager.magics["cell"]["virtual"]
+
+
+@contextlib.contextmanager
+def _tool_magics(shell: Shell) -> Iterator[None]:
+    def typecheck(line: str, body: str) -> None:
+        """Have mypy and basedpyright read the cell as a module of its own; it is not run: %%typecheck"""
+        source = f"# %%typecheck {line}\n{body}"  # so that the lines keep their numbers
+        print(scratch.show(source, scratch.typecheck(source)))
+
+    def save(line: str, body: str) -> None:
+        """Make the cell a file, for the cells that test it: %%save NAME.py"""
+        scratch.save(line.strip(), body)
+
+    def pytest(line: str, body: str) -> None:
+        """Make the cell a file of tests, and run pytest on it: %%pytest test_NAME.py [option ...]"""
+        name, *options = line.split() or [""]
+        scratch.save(name, body)
+        print(scratch.run_pytest(name, *options).output, end="")
+
+    magics = {"typecheck": typecheck, "save": save, "pytest": pytest}
+    for name, function in magics.items():
+        shell.register_magic_function(function, "cell", name)
+    yield
+    for name in magics:
+        del shell.magics_manager.magics["cell"][name]
 
 
 class _Cell:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from workbench.clock import virtual_loop
 from workbench.errors import ConfigurationError
 from workbench.providers.base import Provider
+from workbench.providers.structured import FieldsSoFar, Parsed
 
 if TYPE_CHECKING:
     from workbench.providers.anthropic import AnthropicProvider as AnthropicProvider
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnthropicProvider",
+    "FieldsSoFar",
     "OpenAIProvider",
     "OpenAIResponsesProvider",
+    "Parsed",
     "Provider",
     "default_provider",
 ]

@@ -25,6 +25,7 @@ from workbench.events import Accumulator, Event
 from workbench.messages import Completion, Request
 from workbench.streams import is_token
 from workbench.tracing.genai import Phases, answer_attributes, inference
+from workbench.providers.structured import ModelT, Parsed, parse
 
 __all__ = ["Provider", "SdkProvider"]
 
@@ -49,6 +50,21 @@ class Provider(Protocol):
             ProviderError: the call failed. Once the stream has begun, always StreamInterruptedError, which
                 keeps the text that had come.
         """
+
+    async def parse(self, request: Request, model: type[ModelT], *, repairs: int = 2) -> Parsed[ModelT]:
+        """The answer to `request` as an instance of `model`.
+
+        Args:
+            request: what is asked; its own response format is replaced.
+            model: what the answer is to be.
+            repairs: how often a wrong answer is sent back, with what is wrong about it, at most. One that was
+                refused or cut off is not.
+
+        Raises:
+            InvalidOutputError: none of the answers was valid; the error keeps them all.
+            ProviderError: a call failed.
+        """
+        return await parse(self.complete, request, model, model.model_json_schema(), repairs)
 
 
 class Decoder(Protocol):
@@ -131,6 +147,7 @@ class SdkProvider:
         create: sends a request; its arguments are the request's, and `stream`.
         decode: the SDK's whole answer as ours.
         decoder: makes a decoder of the SDK's stream items.
+        schema: a Pydantic model's JSON schema as the provider wants it.
     """
 
     name: str
@@ -143,9 +160,12 @@ class SdkProvider:
         encode: Callable[[Request], dict[str, Any]],
         decode: Callable[[Any], Completion],
         decoder: Callable[[], Decoder],
+        schema: Callable[[Any], dict[str, Any]],
     ) -> None:
         self._sdk, self._client, self._create, self._encode = sdk, client, create, encode
         self._decode, self._decoder = decode, decoder
+        self._sdk, self._create, self._encode = sdk, create, encode
+        self._decode, self._decoder, self._schema = decode, decoder, schema
 
     async def complete(self, request: Request) -> Completion:
         """The whole answer to `request`; see :class:`Provider`."""
@@ -153,6 +173,10 @@ class SdkProvider:
             answer = self._decode(await self._send(request))
             record.attributes |= answer_attributes(answer)
         return answer
+
+    async def parse(self, request: Request, model: type[ModelT], *, repairs: int = 2) -> Parsed[ModelT]:
+        """The answer as an instance of `model`; see :class:`Provider`."""
+        return await parse(self.complete, request, model, self._schema(model), repairs)
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """The answer's events; see :class:`Provider`.

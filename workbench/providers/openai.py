@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import openai
+from openai.lib._pydantic import to_strict_json_schema  # what the SDK's own `parse` sends
 
 from workbench.errors import ServerError
 from workbench.messages import Request
@@ -38,6 +39,7 @@ class OpenAIProvider(SdkProvider):
             openai_request.encode_request,
             openai_answer.decode_completion,
             openai_answer.StreamDecoder,
+            to_strict_json_schema,
         )
 
     async def _send(self, request: Request, **options: Any) -> Any:
@@ -67,6 +69,7 @@ class OpenAIResponsesProvider(SdkProvider):
             responses_request.encode_request,
             responses_answer.decode_completion,
             responses_stream.StreamDecoder,
+            to_strict_json_schema,
         )
 
     async def _send(self, request: Request, **options: Any) -> Any:

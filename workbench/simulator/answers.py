@@ -5,7 +5,9 @@ An answer depends on the seed and on the request, on nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 import logging
 import random
 import re
@@ -71,6 +73,7 @@ class Writer:
         call_prefix: str,
         prompt: Usage,
         refuse: bool = False,
+        spoil: random.Random | None = None,
     ) -> list[Completion]:
         """The choices that answer `call`.
 
@@ -83,6 +86,7 @@ class Writer:
             call_prefix: with which the ids of tool calls begin.
             prompt: the usage as far as the prompt goes.
             refuse: the model does not answer, and says so.
+            spoil: decides how JSON that was asked for goes wrong; None: it does not.
         """
         request = call.request
         scripted = _REFUSAL if refuse else _scripted(self._respond, request)
@@ -91,6 +95,8 @@ class Writer:
         choices = []
         for _ in range(call.n):
             reply, prose = _compose(request, rng, length) if scripted is None else (scripted, None)
+            if spoil and request.response_format and reply.stop_reason is None and reply.text:
+                reply, prose = reply.model_copy(update={"text": _spoil(reply.text, spoil)}), None
             calls = [_with_id(c, call_prefix, rng) for c in reply.tool_calls]
             thinking = reply.thinking or _think(request, rng, length, quiet=scripted is not None)
             thoughts = pieces(thinking)[:limit] if thinking else []
@@ -156,6 +162,18 @@ def _compose(request: Request, rng: random.Random, length: int) -> tuple[Reply, 
     if schema == {"type": "object"}:  # any object will do
         return Reply(text=compact({"answer": write(request, rng, length).text})), None
     return Reply(text=compact(sample(schema, rng, question_of(request)))), None
+
+
+def _spoil(text: str, rng: random.Random) -> str:
+    """JSON as a model writes it that nothing holds to a schema: talked about, cut off, or nested too deep."""
+    way = rng.choice(("talk", "cut", "nest"))
+    if way == "cut":
+        return text[: len(text) * 2 // 3]
+    with contextlib.suppress(ValueError):  # a script may say what is no JSON anyway
+        if way == "nest" and (fields := json.loads(text)) and isinstance(fields, dict):
+            name = rng.choice(list(fields))
+            return compact({**fields, name: {"value": fields[name]}})
+    return f"Here is the JSON:\n```json\n{text}\n```"
 
 
 def _responder(script: Script | None) -> Responder:

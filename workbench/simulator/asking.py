@@ -125,7 +125,7 @@ def _answer(engine: Engine, visit: Visit, draft: _Draft) -> Work:
 def _write(engine: Engine, draft: _Draft, prompt: Usage) -> list[Completion]:
     form, model, noise = draft.form, draft.model, draft.noise
     identity = f"{form.id_prefix}{noise.getrandbits(112):028x}"
-    rate = engine.faults.refusal_rate
+    refusals, mistakes = engine.faults.refusal_rate, engine.faults.invalid_output_rate
     try:
         return engine.writer.write(
             draft.call,
@@ -135,7 +135,8 @@ def _write(engine: Engine, draft: _Draft, prompt: Usage) -> list[Completion]:
             id=identity,
             call_prefix=form.call_id_prefix,
             prompt=prompt,
-            refuse=rate > 0 and noise.random() < rate,
+            refuse=refusals > 0 and noise.random() < refusals,
+            spoil=noise if mistakes > 0 and noise.random() < mistakes else None,
         )
     except ConfigurationError as error:
         raise WireError("invalid_request", str(error)) from error

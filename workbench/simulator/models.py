@@ -168,6 +168,7 @@ class _Rates(_Config):
     malformed_rate: float = Field(default=0, ge=0, le=1)
     stream_error_rate: float = Field(default=0, ge=0, le=1)
     refusal_rate: float = Field(default=0, ge=0, le=1)
+    invalid_output_rate: float = Field(default=0, ge=0, le=1)
     split_characters: bool = False
 
 
@@ -200,6 +201,8 @@ class Faults(_Rates):
         malformed_rate: a stream contains a broken event.
         stream_error_rate: a stream ends in the middle by an event that says "overloaded".
         refusal_rate: the model declines to answer.
+        invalid_output_rate: JSON that was asked for is not what its schema says, as from a model without
+            constrained decoding.
         split_characters: chunks of a stream end inside multi-byte characters.
         outages: windows in which all requests fail.
         windows: windows in which other rates hold; where two overlap, the later one in the list counts.
