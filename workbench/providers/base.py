@@ -23,9 +23,9 @@ from workbench.errors import (
 )
 from workbench.events import Accumulator, Event
 from workbench.messages import Completion, Request
+from workbench.providers.structured import ModelT, Parsed, parse
 from workbench.streams import is_token
 from workbench.tracing.genai import Phases, answer_attributes, inference
-from workbench.providers.structured import ModelT, Parsed, parse
 
 __all__ = ["Provider", "SdkProvider"]
 
