@@ -34,7 +34,7 @@ SECOND = wb.Backoff(1, factor=1, jitter="none")
 RETRY = wb.RetryPolicy(attempts=4, backoff=SECOND)
 
 
-class Fake:
+class Fake(Provider):
     """A provider that does what a list says, call by call: an error, or seconds until it answers."""
 
     name = "fake"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from tests.test_providers import ALL, provider_of, request
+from workbench.calls.router import Router
 from workbench.clock import run
 from workbench.errors import ConfigurationError, InvalidOutputError, RateLimitError
 from workbench.messages import Reply
@@ -78,6 +79,16 @@ def test_a_wrong_answer_is_sent_back_with_what_is_wrong(kind: str) -> None:
     assert wrong.content == '{"customer": "Anna", "urgency": 9}'
     assert parsed.complaints[0] in mend.content
     assert parsed.usage.input_tokens == sim.log[0].input_tokens + sim.log[1].input_tokens
+
+
+def test_what_stands_before_a_provider_parses_too() -> None:
+    """A router falls back under each try, and the schema reaches the second provider in that one's dialect."""
+    down = Simulator(faults=Faults(error_rate=1))
+    sim = Simulator(script=["no", GOOD.model_dump_json()])
+    routes = {"gpt-4o": provider_of(down, "openai"), "claude-sonnet-5": provider_of(sim, "anthropic")}
+    parsed = run(lambda: Router(routes).parse(request("openai"), Ticket))
+    assert (parsed.value, parsed.repairs) == (GOOD, 1)
+    assert (len(down.log), len(sim.log)) == (2, 2)
 
 
 @ALL

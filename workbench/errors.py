@@ -31,7 +31,7 @@ wait first.  Adapters in :mod:`workbench.providers` turn every SDK's exceptions 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from workbench.messages import Usage

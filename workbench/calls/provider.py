@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ResilientProvider"]
 
 
-class ResilientProvider:
+class ResilientProvider(Provider):
     """A provider under policies: see :meth:`workbench.calls.Resilient.provider`.
 
     Args:

@@ -26,7 +26,7 @@ def _three_in_a_row() -> CircuitBreaker:
     return CircuitBreaker.after_failures(3, open_time=30.0)
 
 
-class Router:
+class Router(Provider):
     """A provider that falls back from one to another by their health.
 
     Each has a breaker.  While it is open, calls go on to the next at once; when a later call has gone through

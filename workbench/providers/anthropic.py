@@ -21,9 +21,9 @@ class AnthropicProvider(SdkProvider):
 
     def __init__(self, client: anthropic.AsyncAnthropic) -> None:
         messages = client.with_options(max_retries=0).messages
-        super().__init__(anthropic, client, messages.create, encode_request, decode_completion, StreamDecoder)
         super().__init__(
             anthropic,
+            client,
             messages.create,
             encode_request,
             decode_completion,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from copy import deepcopy
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, runtime_checkable
@@ -64,7 +65,7 @@ class Provider(Protocol):
             InvalidOutputError: none of the answers was valid; the error keeps them all.
             ProviderError: a call failed.
         """
-        return await parse(self.complete, request, model, model.model_json_schema(), repairs)
+        return await parse(self.complete, request, model, repairs)
 
 
 class Decoder(Protocol):
@@ -138,7 +139,7 @@ def _within(timeout: Any, left: float) -> httpx2.Timeout:
     return httpx2.Timeout(**{name: left if t is None else min(t, left) for name, t in given.items()})
 
 
-class SdkProvider:
+class SdkProvider(Provider):
     """What the two SDKs' adapters have in common: one generator made both, so errors have the same names.
 
     Args:
@@ -147,7 +148,7 @@ class SdkProvider:
         create: sends a request; its arguments are the request's, and `stream`.
         decode: the SDK's whole answer as ours.
         decoder: makes a decoder of the SDK's stream items.
-        schema: a Pydantic model's JSON schema as the provider wants it.
+        schema: puts a JSON schema into the provider's dialect.
     """
 
     name: str
@@ -163,8 +164,6 @@ class SdkProvider:
         schema: Callable[[Any], dict[str, Any]],
     ) -> None:
         self._sdk, self._client, self._create, self._encode = sdk, client, create, encode
-        self._decode, self._decoder = decode, decoder
-        self._sdk, self._create, self._encode = sdk, create, encode
         self._decode, self._decoder, self._schema = decode, decoder, schema
 
     async def complete(self, request: Request) -> Completion:
@@ -173,10 +172,6 @@ class SdkProvider:
             answer = self._decode(await self._send(request))
             record.attributes |= answer_attributes(answer)
         return answer
-
-    async def parse(self, request: Request, model: type[ModelT], *, repairs: int = 2) -> Parsed[ModelT]:
-        """The answer as an instance of `model`; see :class:`Provider`."""
-        return await parse(self.complete, request, model, self._schema(model), repairs)
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """The answer's events; see :class:`Provider`.
@@ -204,13 +199,21 @@ class SdkProvider:
             if record.number:
                 record.attributes |= answer_attributes(so_far.completion())
 
+    def _encoded(self, request: Request) -> dict[str, Any]:
+        wanted = request.response_format
+        if wanted is not None and "properties" in wanted.json_schema:  # of any object nothing is to be said
+            schema = self._schema(deepcopy(wanted.json_schema))
+            wanted = wanted.model_copy(update={"json_schema": schema})
+            request = request.model_copy(update={"response_format": wanted})
+        return self._encode(request)
+
     async def _send(self, request: Request, **options: Any) -> Any:
         if (left := time_left()) < math.inf:
             if left <= 0:
                 raise ProviderTimeoutError("the deadline has passed: nothing was sent", provider=self.name)
             options["timeout"] = _within(self._client.timeout, left)
         try:
-            return await self._create(**self._encode(request), **options)
+            return await self._create(**self._encoded(request), **options)
         except self._sdk.APIStatusError as error:
             raise from_status(error, self.name) from error
         except self._sdk.APIError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import openai
-from openai.lib._pydantic import to_strict_json_schema  # what the SDK's own `parse` sends
+from openai.lib import _pydantic as sdk_schemas  # what the SDK's own `parse` sends
 
 from workbench.errors import ServerError
 from workbench.messages import Request
@@ -39,7 +39,7 @@ class OpenAIProvider(SdkProvider):
             openai_request.encode_request,
             openai_answer.decode_completion,
             openai_answer.StreamDecoder,
-            to_strict_json_schema,
+            _strict,
         )
 
     async def _send(self, request: Request, **options: Any) -> Any:
@@ -69,7 +69,7 @@ class OpenAIResponsesProvider(SdkProvider):
             responses_request.encode_request,
             responses_answer.decode_completion,
             responses_stream.StreamDecoder,
-            to_strict_json_schema,
+            _strict,
         )
 
     async def _send(self, request: Request, **options: Any) -> Any:
@@ -77,3 +77,7 @@ class OpenAIResponsesProvider(SdkProvider):
         if getattr(answer, "status", None) == "failed":
             raise ServerError(answer.error.message, provider=self.name, status=200)
         return answer
+
+
+def _strict(schema: dict[str, Any]) -> dict[str, Any]:
+    return sdk_schemas._ensure_strict_json_schema(schema, path=(), root=schema)

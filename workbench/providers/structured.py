@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -57,7 +57,6 @@ async def parse(
     complete: Callable[[Request], Awaitable[Completion]],
     request: Request,
     model: type[ModelT],
-    schema: Mapping[str, Any],
     repairs: int,
 ) -> Parsed[ModelT]:
     """Ask `request` until the answer is an instance of `model`; see :meth:`Provider.parse`.
@@ -66,13 +65,12 @@ async def parse(
         complete: asks.
         request: what is asked; its own response format is replaced.
         model: what the answer is to be.
-        schema: its JSON schema, as the provider wants it.
         repairs: how often a wrong answer is sent back, at most.
     """
     if repairs < 0:
         raise ConfigurationError(f"repairs must not be negative, got {repairs!r}")
     name = re.sub(r"\W+", "_", model.__name__, flags=re.ASCII)[:64]
-    wanted = ResponseFormat(name=name, json_schema=dict(schema))
+    wanted = ResponseFormat(name=name, json_schema=model.model_json_schema())
     asked = Request.model_validate({**dict(request), "response_format": wanted})
     answers: list[Completion] = []
     complaints: list[str] = []
