@@ -82,7 +82,7 @@ def test_a_wrong_answer_is_sent_back_with_what_is_wrong(kind: str) -> None:
 
 
 def test_what_stands_before_a_provider_parses_too() -> None:
-    """A router falls back under each try, and the schema reaches the second provider in that one's dialect."""
+    """A router falls back under each try, and the schema reaches the second in its own dialect."""
     down = Simulator(faults=Faults(error_rate=1))
     sim = Simulator(script=["no", GOOD.model_dump_json()])
     routes = {"gpt-4o": provider_of(down, "openai"), "claude-sonnet-5": provider_of(sim, "anthropic")}
