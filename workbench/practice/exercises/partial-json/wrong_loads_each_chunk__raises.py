@@ -1,0 +1,8 @@
+import json
+
+
+def snapshots(fragments):
+    text = ""
+    for fragment in fragments:
+        text += fragment
+        yield json.loads(text)
