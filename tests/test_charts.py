@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.charts import Chart, arrivals, in_flight, timeline, waterfall
+from workbench.charts import Chart, arrivals, curves, in_flight, timeline, waterfall
 from workbench.clock import run
 from workbench.fanout import FanOut, fan_out
 from workbench.limiter import RateLimiter
@@ -154,6 +154,22 @@ def test_the_digest_of_a_waterfall() -> None:
         "    0.250   call 1.000 s ✗ TimeoutError",
         "    0.250     chat 1 1.000 s ✗ TimeoutError",
     ]
+
+
+def test_the_digest_of_curves() -> None:
+    """Each line of each table gives some of its points, the first and the last included."""
+    index = pd.Index(range(0, 101, 10), name="seconds")
+    frame = pd.DataFrame({"sent": range(11), "ok": [5.0] * 11}, index=index)
+    published = pd.DataFrame({"sent": [3.0]}, index=[30])
+    chart = curves({"a run": frame}, published=published, shaded=(20, 30))
+    assert chart.digest == (
+        "a run · sent: 0 at 0, 2 at 20, 4 at 40, 6 at 60, 8 at 80, 10 at 100\n"
+        "a run · ok: 5 at 0, 5 at 20, 5 at 40, 5 at 60, 5 at 80, 5 at 100"
+    )
+    (axis,) = chart.figure.axes
+    assert [len(np.asarray(line.get_xdata())) for line in axis.get_lines()] == [11, 1, 11]
+    assert curves(frame, log=True).figure.axes[0].get_yscale() == "log"
+    assert curves(frame.iloc[:0]).digest == " · sent: no data\n · ok: no data"
 
 
 def test_a_long_waterfall_says_what_it_leaves_out() -> None:

@@ -20,7 +20,7 @@ LAYERS = """
     4 provider     simulator
     5 adapters     providers cassettes
     6 drivers      background calls fanout relay
-    7 applications rag
+    7 applications experiments rag
     8 views        charts widgets
     9 practice     practice
     10 shell       notebook nesting cli

@@ -261,5 +261,20 @@ async def policies(provider: Provider, request: wb.Request) -> None:
     wb.Backoff(jitter="ful")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
+def experiments() -> None:
+    scenario = wb.Scenario(
+        arrivals=wb.Arrivals.spike(40, to=80, start=20, end=25),
+        service=wb.Service(per_request=0.01, slots=10, outages=((3.0, 5.0),)),
+        client=lambda: wb.Resilient(retry=wb.RetryPolicy(budget=wb.RetryBudget()), timeout=3),
+        clients=10,
+    )
+    run = wb.play(scenario, 1)
+    assert_type(run.metrics(slo=2.0).goodput, float)
+    assert_type(run.to_frame(), pd.DataFrame)
+    assert_type(wb.sweep(wb.play, {"scenario": [scenario]}, 3), pd.DataFrame)
+    assert_type(wb.curves(run.over_time()[["sent", "ok"]], shaded=(3.0, 5.0)), wb.Chart)
+    wb.Scenario(arrivals=40, service=wb.Service())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def extension(load: Callable[..., object] = wb.load_ipython_extension) -> None:
     assert_type(wb.DeadlockError("x"), wb.DeadlockError)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from workbench.cassettes import Cassette as Cassette
     from workbench.charts import Chart as Chart
     from workbench.charts import arrivals as arrivals
+    from workbench.charts import curves as curves
     from workbench.charts import in_flight as in_flight
     from workbench.charts import timeline as timeline
     from workbench.charts import waterfall as waterfall
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from workbench.clock import deadline as deadline
     from workbench.clock import now as now
     from workbench.clock import run as run
+    from workbench.experiments import Arrivals as Arrivals
+    from workbench.experiments import Scenario as Scenario
+    from workbench.experiments import Service as Service
+    from workbench.experiments import play as play
+    from workbench.experiments import sweep as sweep
     from workbench.fanout import FanOut as FanOut
     from workbench.fanout import fan_out as fan_out
     from workbench.ledger import Ledger as Ledger
@@ -66,8 +72,9 @@ _HOMES = {
     "background": ("Background",),
     "calls": ("Resilient", "Router"),
     "cassettes": ("Cassette",),
-    "charts": ("Chart", "arrivals", "in_flight", "timeline", "waterfall"),
+    "charts": ("Chart", "arrivals", "curves", "in_flight", "timeline", "waterfall"),
     "clock": ("DeadlockError", "VirtualTimeLoop", "deadline", "now", "run"),
+    "experiments": ("Arrivals", "Scenario", "Service", "play", "sweep"),
     "fanout": ("FanOut", "fan_out"),
     "ledger": ("Ledger",),
     "limiter": ("RateLimiter",),

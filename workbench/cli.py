@@ -1,6 +1,7 @@
 """The command line: ``workbench serve`` puts the simulated provider on a port of this machine.
 
-``workbench relay`` serves a page on which a browser sees a stream; see :mod:`workbench.relay`.
+``workbench relay`` serves a page on which a browser sees a stream; see :mod:`workbench.relay`.  ``workbench
+truth`` holds policies and simulations against published results; see :mod:`workbench.experiments.truth`.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: as they were typed; by default those of this process.
 
     Returns:
-        the exit status: 0, or 2 if a setting is wrong.
+        the exit status: 0, 1 if a figure is not as published, or 2 if a setting is wrong.
     """
     given = _parser().parse_args(arguments)
+    if given.served is None:
+        from workbench.experiments.truth import check
+
+        return 0 if check(fast=given.fast) else 1
     try:
         with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
             runner.run(_serve(given))
@@ -64,6 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     relay.add_argument("--port", type=int, default=_PORT + 1, help=f"0: any free one; default: {_PORT + 1}")
     relay.add_argument("--model", default="gpt-5.5", help="the model that is asked; default: gpt-5.5")
     relay.set_defaults(served=_relay)
+    truth = commands.add_parser(
+        "truth",
+        help="hold the policies and the simulations against published results",
+        description="Reproduce published results, and print each figure beside the published one. "
+        "The exit status is 1 if one of them is off.",
+    )
+    truth.add_argument("--fast", action="store_true", help="fewer trials, within wider tolerances")
+    truth.set_defaults(served=None)
     return parser
 
 

@@ -95,7 +95,7 @@ class Resilient:
         self.retry = retry or _ONCE
         self.limit, self.breaker, self.throttle, self.concurrency = limit, breaker, throttle, concurrency
         self.hedge, self.timeout, self.cost = hedge, timeout, cost
-        self._gates: list[Gate] = [gate for gate in (throttle, concurrency, breaker) if gate is not None]
+        self.gates: list[Gate] = [gate for gate in (throttle, concurrency, breaker) if gate is not None]
         self._rng = rng or cast(random.Random, random)
 
     async def call(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -187,7 +187,7 @@ class Resilient:
     async def _send(self, make: Callable[[], Awaitable[R]], tokens: float) -> Sent[R]:
         """One request, once the limiter has let it through and all gates have admitted it."""
         if self.limit is not None:
-            if any(gate.retry_after(now()) for gate in self._gates):
+            if any(gate.retry_after(now()) for gate in self.gates):
                 self._admit(now())  # refuses: rather at once than after a turn in the queue
             with span("queue"):
                 await self.limit.acquire(tokens)
@@ -212,7 +212,7 @@ class Resilient:
 
     def _admit(self, at: float) -> list[tuple[Gate, Permit]]:
         permits: list[tuple[Gate, Permit]] = []
-        for gate in self._gates:
+        for gate in self.gates:
             permit = gate.acquire(at, self._rng)
             if permit is None:
                 for before, given in permits:

@@ -5,8 +5,9 @@ the charts of one kind of data; :mod:`workbench.charts.style` holds how they all
 """
 
 from workbench.charts.calls import in_flight, timeline
+from workbench.charts.curves import curves
 from workbench.charts.spans import waterfall
 from workbench.charts.streams import arrivals
 from workbench.charts.style import Chart
 
-__all__ = ["Chart", "arrivals", "in_flight", "timeline", "waterfall"]
+__all__ = ["Chart", "arrivals", "curves", "in_flight", "timeline", "waterfall"]
