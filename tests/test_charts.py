@@ -15,11 +15,28 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
-from workbench.charts import Chart, arrivals, curves, in_flight, timeline, waterfall
+from workbench.charts import (
+    Chart,
+    arrivals,
+    curves,
+    ecdf,
+    in_flight,
+    loop_lag,
+    spending,
+    stages,
+    timeline,
+    waterfall,
+)
 from workbench.clock import run
 from workbench.fanout import FanOut, fan_out
+from workbench.ledger import Ledger
 from workbench.limiter import RateLimiter
+from workbench.messages import Completion, Usage
+from workbench.prices import Price, Prices
+from workbench.profiling import Block, LoopLag
 from workbench.simulator import Faults, RateLimits, RequestLog, RequestRecord, Simulator
 from workbench.streams import StreamMetrics
 from workbench.tracing import Trace, recording, span
@@ -147,12 +164,13 @@ def test_the_digest_of_a_waterfall() -> None:
     """Each span stands under the one that it is in, with its start, its duration and its error."""
     assert repr(waterfall(traced())).splitlines() == [
         "waterfall: 6 spans",
-        "    0.000 answer 1.250 s",
+        "    0.000 answer 1.250 s, self 0.000 s",
         "    0.000   retrieve 0.250 s",
-        "    0.250   call 1.000 s",
+        "    0.250   call 1.000 s, self 0.000 s",
         "    0.250     chat 0 1.000 s",
-        "    0.250   call 1.000 s ✗ TimeoutError",
+        "    0.250   call 1.000 s, self 0.000 s ✗ TimeoutError",
         "    0.250     chat 1 1.000 s ✗ TimeoutError",
+        "critical path: chat 0 1.000 s, retrieve 0.250 s",
     ]
 
 
@@ -196,6 +214,90 @@ def test_five_per_cent_show(seconds: float) -> None:
 def test_a_slower_span_shows() -> None:
     """A span that takes 5 % longer changes the waterfall's digest."""
     assert repr(waterfall(traced())) != repr(waterfall(traced(slower=0.05)))
+
+
+def test_a_trace_of_many_roots_has_no_one_path() -> None:
+    """The critical path is said of one request; over many, stages say it."""
+    with recording() as trace:
+        run(lambda: fan_out(wait, [1.0, 2.0], limit=2))
+        with span("a"), span("b"):
+            pass
+    assert "critical path" not in repr(waterfall(trace))
+
+
+def test_the_digest_of_stages() -> None:
+    """One line a stage, in the order of the pipeline; the shares are what requests waited for, and add up."""
+
+    async def one(seconds: float) -> None:
+        with span("answer"):
+            await asyncio.gather(stage("vector", 1), stage("lexical", 0.5))
+            await stage("generate", seconds)
+
+    async def stage(name: str, seconds: float) -> None:
+        with span(name):
+            await asyncio.sleep(seconds)
+
+    async def main() -> None:
+        for seconds in range(1, 10):
+            await one(seconds)
+
+    with recording() as trace:
+        run(main)
+        with span("open"):
+            assert repr(stages(trace)).splitlines() == [
+                "stage                     count      p50      p95      p99   share",
+                "answer                        9    6.000    9.600    9.920    0.0%",
+                "vector                        9    1.000    1.000    1.000   16.7%",
+                "lexical                       9    0.500    0.500    0.500    0.0%",
+                "generate                      9    5.000    8.600    8.920   83.3%",
+            ]
+
+
+def test_the_digest_of_an_ecdf() -> None:
+    """It gives the percentiles of the calls' times, which are those that the timeline has."""
+    assert repr(ecdf({"log": LOG, "none": LOG[:0]})).splitlines() == [
+        "ecdf · log: 6 calls, p50 1.00 s, p95 4.25 s, p99 4.85 s",
+        "ecdf · none: 0 calls",
+    ]
+
+
+def test_the_digest_of_spending() -> None:
+    """The most expensive come first; what is not shown is said in the chart, and the total counts it."""
+    chart = spending(spent(20))
+    first, second, *_ = repr(chart).splitlines()
+    assert first == "spending by caller: 20 calls, $0.1929"
+    assert "1 calls     19000 in (1900 cached)      100 out  $0.0183   9.5%" in second
+    assert chart.figure.axes[0].get_xlabel() == "tokens; 8 more are not shown"
+
+
+def test_the_digest_of_loop_lag() -> None:
+    """Each block is named with its place and its length."""
+    assert repr(loop_lag(lagging(Block(0.1, 0.5, "parse", "a.py:7"), Block(2, 0.1)))).splitlines() == [
+        "loop lag: 2 blocks, worst 0.500 s",
+        "    0.100 parse (a.py:7) 0.500 s",
+        "    2.000 (unseen) () 0.100 s",
+    ]
+
+
+def luminance(color: str) -> float:
+    """The relative luminance of WCAG 2.2."""
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize(("page", "least"), [("#ffffff", 4.5), ("#111111", 4.0)], ids=["light", "dark"])
+@pytest.mark.parametrize("which", ["names", "flight", "waterfall", "stages", "ecdf", "spending", "lag"])
+def test_all_texts_can_be_read_on_either_page(which: str, page: str, least: float) -> None:
+    """Every text contrasts with JupyterLab's light page and with its dark one; nothing is behind it."""
+    figure = CHARTS[which]().figure
+    figure.draw_without_rendering()
+    texts = [text for text in figure.findobj(Text) if text.get_text()]
+    for text in texts:
+        bright = sorted((luminance(to_hex(text.get_color())), luminance(page)))
+        assert (bright[1] + 0.05) / (bright[0] + 0.05) >= least, text
+    backgrounds = [figure.get_facecolor(), *(axis.get_facecolor() for axis in figure.axes)]
+    assert {to_hex(color, keep_alpha=True)[7:] for color in backgrounds} == {"00"}
 
 
 # -- the picture ---------------------------------------------------------------------------------------
@@ -244,7 +346,32 @@ CHARTS: dict[str, Callable[[], Chart]] = {
     "waterfall": lambda: waterfall(traced(), title="x"),
     "waterfall, empty": lambda: waterfall([]),
     "waterfall, names": lambda: waterfall(named(LONG * 3)),
+    "stages": lambda: stages(traced(), title=LONG),
+    "stages, empty": lambda: stages(Trace()),
+    "stages, names": lambda: stages(named(LONG * 3)),
+    "ecdf": lambda: ecdf({"a": LOG, LONG: many(60), "none": LOG[:0]}, title="x"),
+    "ecdf, empty": lambda: ecdf(LOG[:0]),
+    "spending": lambda: spending(spent(20), title=LONG),
+    "spending, empty": lambda: spending(Ledger()),
+    "lag": lambda: loop_lag(lagging(Block(0.1, 0.5, LONG, "a.py:1"), Block(2, 0.1)), title="x"),
+    "lag, empty": lambda: loop_lag(lagging()),
 }
+
+
+def spent(callers: int) -> Ledger:
+    ledger = Ledger(prices=Prices([Price(input=1, output=10)]))
+    for caller in range(callers):
+        tokens = Usage(input_tokens=1000 * caller, cached_tokens=100 * caller, output_tokens=100)
+        answer = Completion(id="r", model="m", usage=tokens)
+        ledger.add(answer, caller=f"{LONG[: caller + 2]} ${caller}" if caller else "")
+    return ledger
+
+
+def lagging(*blocks: Block) -> LoopLag:
+    lag = LoopLag()
+    lag.blocks += blocks
+    lag.samples += [(block.at, block.seconds) for block in blocks]
+    return lag
 
 
 def named(name: str) -> Trace:

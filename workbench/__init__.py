@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from workbench.charts import Chart as Chart
     from workbench.charts import arrivals as arrivals
     from workbench.charts import curves as curves
+    from workbench.charts import ecdf as ecdf
     from workbench.charts import in_flight as in_flight
+    from workbench.charts import loop_lag as loop_lag
+    from workbench.charts import spending as spending
+    from workbench.charts import stages as stages
     from workbench.charts import timeline as timeline
     from workbench.charts import waterfall as waterfall
     from workbench.clock import DeadlockError as DeadlockError
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
     from workbench.messages import Usage as Usage
     from workbench.notebook import load_ipython_extension as load_ipython_extension
     from workbench.notebook import unload_ipython_extension as unload_ipython_extension
+    from workbench.profiling import LoopLag as LoopLag
+    from workbench.profiling import compare_profilers as compare_profilers
+    from workbench.profiling import profile as profile
     from workbench.providers import AnthropicProvider as AnthropicProvider
     from workbench.providers import OpenAIProvider as OpenAIProvider
     from workbench.providers import OpenAIResponsesProvider as OpenAIResponsesProvider
@@ -72,7 +79,18 @@ _HOMES = {
     "background": ("Background",),
     "calls": ("Resilient", "Router"),
     "cassettes": ("Cassette",),
-    "charts": ("Chart", "arrivals", "curves", "in_flight", "timeline", "waterfall"),
+    "charts": (
+        "Chart",
+        "arrivals",
+        "curves",
+        "ecdf",
+        "in_flight",
+        "loop_lag",
+        "spending",
+        "stages",
+        "timeline",
+        "waterfall",
+    ),
     "clock": ("DeadlockError", "VirtualTimeLoop", "deadline", "now", "run"),
     "experiments": ("Arrivals", "Scenario", "Service", "play", "sweep"),
     "fanout": ("FanOut", "fan_out"),
@@ -80,6 +98,7 @@ _HOMES = {
     "limiter": ("RateLimiter",),
     "messages": ("Completion", "Message", "Reply", "Request", "Tool", "ToolCall", "Usage"),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
+    "profiling": ("LoopLag", "compare_profilers", "profile"),
     "providers": ("AnthropicProvider", "OpenAIProvider", "OpenAIResponsesProvider", "default_provider"),
     "relay": ("serve_relay",),
     "resilience": ("Backoff", "CircuitBreaker", "Hedge", "RetryBudget", "RetryPolicy"),

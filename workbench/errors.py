@@ -23,6 +23,7 @@
     │   ├── DocumentError             a document cannot be used: no UTF-8, too large, empty
     │   └── AnswerError               what the model wrote is no answer of the form that was asked for
     ├── EventTooLargeError            a stream's event is longer than its reader allows
+    ├── ProfilerError                 a profiler cannot run here
     └── ConfigurationError            a setting of the workbench's own is wrong
 
 `retryable` says whether the same request may succeed later, `retry_after` how long the provider asks to
@@ -51,6 +52,7 @@ __all__ = [
     "MissingRecordingError",
     "NotFoundError",
     "OverloadedError",
+    "ProfilerError",
     "ProviderConnectionError",
     "ProviderError",
     "ProviderTimeoutError",
@@ -67,6 +69,10 @@ __all__ = [
 
 class WorkbenchError(Exception):
     """The root of every error that the workbench raises on purpose."""
+
+
+class ProfilerError(WorkbenchError):
+    """A profiler cannot run here; the message says why."""
 
 
 class ConfigurationError(WorkbenchError, ValueError):

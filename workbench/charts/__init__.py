@@ -4,10 +4,22 @@ Notebook tests ignore pictures and compare text: so a figure that changes turns 
 the charts of one kind of data; :mod:`workbench.charts.style` holds how they all look.
 """
 
-from workbench.charts.calls import in_flight, timeline
+from workbench.charts.calls import ecdf, in_flight, timeline
+from workbench.charts.costs import loop_lag, spending
 from workbench.charts.curves import curves
-from workbench.charts.spans import waterfall
+from workbench.charts.spans import stages, waterfall
 from workbench.charts.streams import arrivals
 from workbench.charts.style import Chart
 
-__all__ = ["Chart", "arrivals", "curves", "in_flight", "timeline", "waterfall"]
+__all__ = [
+    "Chart",
+    "arrivals",
+    "curves",
+    "ecdf",
+    "in_flight",
+    "loop_lag",
+    "spending",
+    "stages",
+    "timeline",
+    "waterfall",
+]

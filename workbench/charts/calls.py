@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from workbench.charts.style import (
     BLUE,
     GREY,
+    INK,
     ORANGE,
     PURPLE,
     RED,
@@ -28,7 +29,7 @@ from workbench.charts.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["in_flight", "timeline"]
+__all__ = ["ecdf", "in_flight", "timeline"]
 
 _KINDS = {  # outcome: colour, hatch
     "ok": (BLUE, ""),
@@ -39,6 +40,7 @@ _KINDS = {  # outcome: colour, hatch
     "in flight": (SKY, ""),
     "error": (RED, "////"),
 }
+_PERCENTILES = (0.5, 0.95, 0.99)
 
 
 class _Tabular(Protocol):
@@ -99,6 +101,37 @@ def in_flight(runs: Runs, *, title: str = "", bound: float | None = None) -> Cha
     axis.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     head(axis, "", all(frame.empty for frame in frames.values()), columns=4)
     return Chart(figure, _digests("in flight", frames))
+
+
+def ecdf(runs: Runs, *, title: str = "") -> Chart:
+    """The share of calls that took no longer than a time, the time on a logarithmic scale.
+
+    A call's time is from its sending to its end, failed ones included; p50, p95 and p99 are read off at the
+    lines across.
+
+    Args:
+        runs: as for :func:`timeline`.
+        title: above the chart.
+    """
+    frames = {name: _bars(run) for name, run in _named(runs).items()}
+    took = {name: (frame["end"] - frame["sent"]).sort_values() for name, frame in frames.items()}
+    figure, (axis,) = panels([3.0], title)
+    for (name, times), (color, style) in zip(took.items(), looks(), strict=False):
+        if len(times):
+            axis.ecdf(times, color=color, linestyle=style, linewidth=1.8, label=plain(name) or "calls")
+    for level in _PERCENTILES:
+        axis.axhline(level, color=INK, linewidth=0.6, linestyle=(0, (1, 2)))
+    axis.set_xscale("log")
+    axis.set_yticks([0, *_PERCENTILES], ["0", *(f"p{level * 100:.0f}" for level in _PERCENTILES)], fontsize=7)
+    axis.set_xlabel("seconds")
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    head(axis, "", all(frame.empty for frame in frames.values()), columns=4)
+    lines = []
+    for name, times in took.items():
+        levels = _PERCENTILES if len(times) else ()
+        values = [f", p{level * 100:.0f} {seconds(float(times.quantile(level)))}" for level in levels]
+        lines.append(f"ecdf{f' · {name}' if name else ''}: {len(times)} calls{''.join(values)}")
+    return Chart(figure, "\n".join(lines))
 
 
 # -- drawing ------------------------------------------------------------------------------------------

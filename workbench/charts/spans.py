@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+import pandas as pd
 
-from workbench.charts.style import BLUE, INK, RED, SHORTEST, SKY, Chart, head, panels, plain
-from workbench.tracing import SpanRecord
+from workbench.charts.style import (
+    BLUE,
+    GREY,
+    INK,
+    RED,
+    SHORTEST,
+    SKY,
+    Chart,
+    head,
+    label_rows,
+    panels,
+    plain,
+)
+from workbench.tracing import SpanRecord, Trace
+from workbench.tracing.paths import critical_path, parts, self_times
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-__all__ = ["waterfall"]
+__all__ = ["stages", "waterfall"]
 
 _ROWS = 60  # a waterfall's longest
 _NAME = 44  # characters of a span's name
@@ -23,63 +32,104 @@ _NAME = 44  # characters of a span's name
 def waterfall(trace: Sequence[SpanRecord], *, title: str = "") -> Chart:
     """The spans of a trace, each below the one around it: pale where it has others in it.
 
+    A line under the bars is the critical path: what each outermost span waited for, instant by instant.
+    *Self* is the time in which none of a span's parts ran.
+
     Args:
         trace: what :func:`~workbench.tracing.recording` gave; spans that still run are left out.
         title: above the chart.
     """
     spans = _tree([record for record in trace if record.end is not None])
     drawn, rest = spans[:_ROWS], spans[_ROWS:]
+    own, inside, path = self_times(trace), parts(trace), critical_path(trace)
     origin = min((record.start for _, record in spans), default=0.0)
     end = max((record.start + record.duration for _, record in spans), default=origin) - origin or 1.0
     figure, (axis,) = panels([0.5 + 0.22 * max(1, len(drawn))], title)
-    lines = [f"waterfall: {len(spans)} spans"]
+    lines, texts = [f"waterfall: {len(spans)} spans"], []
+    row_of = {record.number: row for row, (_, record) in enumerate(drawn)}
     for row, (depth, record) in enumerate(drawn):
         start, long = record.start - origin, max(record.duration, end * SHORTEST)
-        color = SKY if row + 1 < len(drawn) and drawn[row + 1][0] > depth else BLUE
+        color = SKY if record.number in inside else BLUE
         (bar,) = axis.barh(row, long, left=min(start, end - long), height=0.72, linewidth=0, color=color)
         if record.error:
             bar.set(facecolor=RED, hatch="////", edgecolor="white")
+        free = f", self {own[record.number]:.3f} s" if record.number in inside else ""
+        texts.append(f"{record.duration:.3f} s{free}{f'  ✗ {record.error}' if record.error else ''}")
         failed = f" ✗ {record.error}" if record.error else ""
-        lines.append(f"{start:9.3f} {'  ' * depth}{record.name} {record.duration:.3f} s{failed}")
+        lines.append(f"{start:9.3f} {'  ' * depth}{record.name} {record.duration:.3f} s{free}{failed}")
+    for record, begin, until in path:
+        if record.number in row_of:
+            y = row_of[record.number] + 0.44
+            axis.plot([begin - origin, until - origin], [y, y], color=INK, linewidth=2, solid_capstyle="butt")
     if rest:
         lines.append(f"… and {len(rest)} more, {sum(record.duration for _, record in rest):.3f} s in all")
+    if len(spans) > len(inside[0]) == 1:
+        lines.append(f"critical path: {_path_text(path)}")
     axis.set_xlim(0, end)
     axis.set_ylim(max(1, len(drawn)) - 0.4, -0.6)
-    _label_rows(axis, drawn)
-    axis.set_xlabel("seconds" + (f"; {len(rest)} more spans are not shown" if rest else ""))
+    names = [f"{'    ' * depth}{plain(_short(record.name))}" for depth, record in drawn]
+    label_rows(axis, names, [plain(text) for text in texts])
+    axis.set_xlabel(
+        "seconds; the line under the bars is the critical path"
+        + (f"; {len(rest)} more spans are not shown" if rest else "")
+    )
     head(axis, "", not spans, nothing="no spans")
     return Chart(figure, "\n".join(lines))
 
 
-def _label_rows(axis: Axes, spans: Sequence[tuple[int, SpanRecord]]) -> None:
-    """Names, indented, to the left of the bars; durations and errors to the right: in no bar's way."""
-    names = []
-    for depth, record in spans:
-        name = record.name if len(record.name) <= _NAME else f"{record.name[: _NAME - 1]}…"
-        names.append(f"{'    ' * depth}{plain(name)}")
-    axis.set_yticks(range(len(names)), names, fontsize=8, ha="left")
-    canvas = FigureCanvasAgg(cast(Figure, axis.figure))
-    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]  # matplotlib
-    widths = [label.get_window_extent(renderer).width for label in axis.get_yticklabels()]
-    axis.tick_params(axis="y", length=0, pad=4 + max(widths, default=0) * 72 / axis.figure.dpi)
-    right = axis.secondary_yaxis("right")
-    texts = [f"{r.duration:.3f} s{f'  ✗ {plain(r.error)}' if r.error else ''}" for _, r in spans]
-    right.set_yticks(range(len(texts)), texts, fontsize=8)
-    right.tick_params(axis="y", length=0)
-    right.spines["right"].set_visible(False)
-    for label, (_, record) in zip(right.get_yticklabels(), spans, strict=True):
-        label.set_color(RED if record.error else INK)
+def stages(trace: Trace, *, title: str = "") -> Chart:
+    """Each stage over many requests: its durations, and its share of the time that the requests took.
+
+    Stages are spans by their names, in the order in which they first began; requests are the outermost ones.
+    A share is the time for which requests waited for that stage and for nothing inside it, so that shares
+    add up to the whole.
+
+    Args:
+        trace: of many requests.
+        title: above the chart.
+    """
+    frame = trace.to_frame().dropna(subset=["end"])
+    groups = frame.sort_values(["start", "number"]).groupby("name", sort=False)
+    table = pd.DataFrame({f"p{level}": groups["duration"].quantile(level / 100) for level in (50, 95, 99)})
+    whole = frame.loc[frame["parent"].isna(), "duration"].sum() or 1.0
+    table["calls"] = groups.size()
+    table["share"] = groups["critical"].sum() / whole
+    figure, (axis,) = panels([0.5 + 0.28 * max(1, len(table))], title)
+    rows = range(len(table))
+    for column, color, height in (("p99", GREY, 0.24), ("p95", SKY, 0.48), ("p50", BLUE, 0.72)):
+        axis.barh(rows, table[column], height=height, color=color, label=column)
+    texts = [f"{row.share:6.1%}" for row in table.itertuples()]
+    label_rows(axis, [plain(_short(name)) for name in table.index], texts)
+    axis.set_ylim(max(1, len(table)) - 0.4, -0.6)
+    axis.set_xlabel("seconds; at the right, the share of the requests' time")
+    head(axis, "", table.empty, nothing="no spans")
+    lines = [f"{'stage':<24}{'count':>7}{'p50':>9}{'p95':>9}{'p99':>9}{'share':>8}"]
+    for row in table.itertuples():
+        times = f"{row.p50:>9.3f}{row.p95:>9.3f}{row.p99:>9.3f}"
+        lines.append(f"{_short(row.Index)[:24]:<24}{row.calls:>7}{times}{row.share:>8.1%}")
+    return Chart(figure, "\n".join(lines))
+
+
+def _path_text(path: Sequence[tuple[SpanRecord, float, float]]) -> str:
+    """Which names the path went through, for how long each, the longest first."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for record, begin, until in path:
+        seconds[record.name] += until - begin
+    longest = sorted(seconds.items(), key=lambda item: -item[1])[:6]
+    rows = [f"{name} {took:.3f} s" for name, took in longest if took >= 0.0005]
+    return ", ".join(rows) or "0.000 s"
+
+
+def _short(name: object) -> str:
+    text = str(name)
+    return text if len(text) <= _NAME else f"{text[: _NAME - 1]}…"
 
 
 def _tree(spans: Sequence[SpanRecord]) -> list[tuple[int, SpanRecord]]:
     """(depth, span): each span is followed by those in it, in the order of their starts."""
-    known = {record.number for record in spans}
-    inside: dict[int, list[SpanRecord]] = {}
-    for record in spans:
-        parent = record.parent if record.parent in known else None
-        inside.setdefault(parent or 0, []).append(record)
+    inside = parts(spans)
     ordered = []
-    waiting = [(0, record) for record in reversed(inside.get(0, []))]
+    waiting = [(0, record) for record in reversed(inside[0])]
     while waiting:
         depth, record = waiting.pop()
         ordered.append((depth, record))

@@ -10,8 +10,8 @@ from __future__ import annotations
 import io
 import itertools
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -82,7 +82,7 @@ def panels(heights: list[float], title: str) -> tuple[Figure, list[Axes]]:
 def head(axis: Axes, name: str, empty: bool, *, nothing: str = "no calls", columns: int = 6) -> None:
     """Above the axes, from the left: the name, and under it the legend, where it covers no data."""
     if empty:
-        axis.text(0.5, 0.5, nothing, transform=axis.transAxes, ha="center", va="center", color=GREY)
+        axis.text(0.5, 0.5, nothing, transform=axis.transAxes, ha="center", va="center", color=INK)
         axis.set_xticks([])
         axis.set_yticks([])
     handles, labels = axis.get_legend_handles_labels()
@@ -92,6 +92,20 @@ def head(axis: Axes, name: str, empty: bool, *, nothing: str = "no calls", colum
         legend.set_frame_on(False)
     if name:
         axis.set_title(plain(name), loc="left", fontsize=10, pad=22 if handles else 6)
+
+
+def label_rows(axis: Axes, names: Sequence[str], texts: Sequence[str]) -> Any:
+    """Names to the left of horizontal bars, texts to the right, in no bar's way; gives the axis of these."""
+    axis.set_yticks(range(len(names)), names, fontsize=8, ha="left")
+    canvas = FigureCanvasAgg(cast(Figure, axis.figure))
+    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]  # matplotlib
+    widths = [label.get_window_extent(renderer).width for label in axis.get_yticklabels()]
+    axis.tick_params(axis="y", length=0, pad=4 + max(widths, default=0) * 72 / axis.figure.dpi)
+    right: Any = axis.secondary_yaxis("right")
+    right.set_yticks(range(len(texts)), texts, fontsize=8, color=INK)
+    right.tick_params(axis="y", length=0)
+    right.spines["right"].set_visible(False)
+    return right
 
 
 def looks() -> Iterator[tuple[str, str]]:
