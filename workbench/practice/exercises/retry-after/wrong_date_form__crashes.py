@@ -1,0 +1,27 @@
+import asyncio
+import random
+
+from openai import APIStatusError
+
+
+def asked_for(headers):
+    try:
+        if milliseconds := headers.get("retry-after-ms"):
+            return float(milliseconds) / 1000
+    except ValueError:
+        pass
+    value = headers.get("retry-after", "")
+    return float(value or 0)
+
+
+async def retry(send, attempts, longest):
+    for attempt in range(1, attempts + 1):
+        try:
+            return await send()
+        except APIStatusError as error:
+            asked = asked_for(error.response.headers)
+            hopeless = error.status_code not in (429, 503) or error.code == "insufficient_quota"
+            if hopeless or attempt == attempts or asked > longest:
+                raise
+        backoff = random.uniform(0, min(8, 0.5 * 2 ** (attempt - 1)))
+        await asyncio.sleep(max(backoff, asked))
