@@ -31,9 +31,7 @@ class Plan:
         for read in (
             lambda: float(headers["retry-after-ms"]) / 1000,
             lambda: float(headers["retry-after"]),
-            lambda: (
-                parsedate_to_datetime(headers["retry-after"]) - datetime.now(UTC)
-            ).total_seconds(),
+            lambda: (parsedate_to_datetime(headers["retry-after"]) - datetime.now(UTC)).total_seconds(),
         ):
             try:
                 return read()
