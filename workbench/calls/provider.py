@@ -9,7 +9,7 @@ from workbench.errors import ProviderConnectionError, StreamInterruptedError
 from workbench.events import Event, Finished
 from workbench.messages import Completion, Request, Usage
 from workbench.providers import Provider
-from workbench.tracing import SpanRecord, span
+from workbench.tracing.genai import inference
 
 if TYPE_CHECKING:
     from workbench.calls.resilient import Resilient
@@ -31,23 +31,23 @@ class ResilientProvider(Provider):
 
     async def complete(self, request: Request) -> Completion:
         """The whole answer to `request`; see :class:`~workbench.providers.Provider`."""
-        with self._span(request) as record:
-            policies, estimate = self._policies, self._estimate(request)
+        policies, estimate = self._policies, self._estimate(request)
+        with inference(self.name, request.model):
             sent = await policies.run(lambda: self._provider.complete(request), estimate)
-            sent.end()
-            self._charge(record, estimate, sent.value.usage)
+        sent.end()
+        self._charge(estimate, sent.value.usage)
         return sent.value
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """The answer's events; a stream is tried again only before its first event."""
-        with self._span(request) as record:
+        with inference(self.name, request.model):
             estimate = self._estimate(request)
             sent = await self._policies.run(lambda: _Opened.open(self._provider, request), estimate)
             event: Event | None = sent.value.first
             try:
                 while event is not None:
                     if isinstance(event, Finished):
-                        self._charge(record, estimate, event.usage)
+                        self._charge(estimate, event.usage)
                     yield event
                     event = await anext(sent.value.rest, None)
             except BaseException as error:
@@ -57,19 +57,13 @@ class ResilientProvider(Provider):
                 await sent.value.aclose()
             sent.end()
 
-    def _span(self, request: Request) -> span:
-        names = {"operation.name": "chat", "provider.name": self.name, "request.model": request.model}
-        return span(f"chat {request.model}", **{f"gen_ai.{name}": value for name, value in names.items()})
-
     def _estimate(self, request: Request) -> float:
         return self._policies.cost(request) if self._policies.cost else 0.0
 
-    def _charge(self, record: SpanRecord, estimate: float, usage: Usage) -> None:
-        """What the call has really used, for the limiter and for the trace."""
+    def _charge(self, estimate: float, usage: Usage) -> None:
+        """Tell the limiter what the call has really used."""
         if self._policies.limit is not None:
             self._policies.limit.settle(estimate, usage.total_tokens)
-        record.attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
-        record.attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
 
 
 class _Opened:
