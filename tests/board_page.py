@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from typing import Any
 
 from workbench.widgets.frames import Frame
@@ -13,6 +15,22 @@ MARKS = ("state", "begin", "ttft", "end", "tokens", "rate", "note")
 def units(text: str) -> bytes:
     """A page counts in UTF-16."""
     return text.encode("utf-16-le")
+
+
+class Unpacker:
+    """Reads frames that were compressed in runs: board.js's class of that name."""
+
+    def __init__(self) -> None:
+        self.place = 0
+
+    def unpack(self, place: int, packed: bytes) -> Frame | None:
+        if place == 0:
+            self.place, self.inflate = 0, zlib.decompressobj(-zlib.MAX_WBITS)
+        if place != self.place:
+            return None
+        self.place += 1
+        frame: Frame = json.loads(self.inflate.decompress(packed))
+        return frame
 
 
 class Page:

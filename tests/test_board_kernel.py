@@ -14,7 +14,7 @@ from ipykernel._version import version_info
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-from tests.board_page import Page
+from tests.board_page import Page, Unpacker
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT = 30.0  # seconds: a kernel that does not answer fails the test
@@ -77,6 +77,7 @@ class Cell:
 class Kernel:
     manager: KernelManager
     client: BlockingKernelClient
+    unpackers: dict[str, Unpacker] = field(default_factory=dict)
 
     def start(self, code: str, *, watched: bool = True) -> Cell:
         return Cell(self.client.execute(dedent(code), allow_stdin=watched))
@@ -87,6 +88,7 @@ class Kernel:
         while not cell.ended:
             message = self.client.get_iopub_msg(timeout=max(0.01, deadline - time.monotonic()))
             at = time.monotonic()
+            self.unpack(message)
             cell.messages.append((at, message))
             mine = message["parent_header"].get("msg_id") == cell.request
             idle = message["content"].get("execution_state") == "idle"
@@ -94,6 +96,13 @@ class Kernel:
             if until and until in repr(message["content"]):
                 return at
         return time.monotonic()
+
+    def unpack(self, message: dict[str, Any]) -> None:
+        """Put a board's frame in the place of its compressed form."""
+        if message["msg_type"] == "comm_msg" and message["buffers"]:
+            unpacker = self.unpackers.setdefault(message["content"]["comm_id"], Unpacker())
+            data = message["content"]["data"]
+            data["content"] = unpacker.unpack(data["content"]["place"], bytes(message["buffers"][0]))
 
     def run(self, code: str, *, watched: bool = True) -> Cell:
         cell = self.start(code, watched=watched)

@@ -20,7 +20,7 @@ from tests import board_page
 from tests.browser.lab import Lab
 from workbench.events import TextDelta
 from workbench.progress import LOOKS
-from workbench.widgets.frames import Frames
+from workbench.widgets.frames import Frames, Packer
 from workbench.widgets.pane import Pane
 
 SOURCE = (Path(workbench.__file__).parent / "widgets" / "board.js").read_bytes()
@@ -43,7 +43,9 @@ MAKE = """async ([module, looks]) => {
   const model = {
     get: () => looks,
     send: message => window.said.push(message),
-    on: (_, heard) => { window.hear = heard; },
+    on: (_, heard) => {
+      window.hear = ([place, packed]) => heard({ place }, [Uint8Array.from(packed)]);
+    },
   };
   initialize({ model });
   window.show = () => {
@@ -60,6 +62,12 @@ def blank(lab: Lab) -> Iterator[Page]:
     page.clock.install(time=0)
     yield page
     page.close()
+
+
+def tell(page: Page, frame: dict[str, Any]) -> None:
+    """Send a frame, packed in a run of its own."""
+    place, packed = Packer().pack(frame)
+    page.evaluate("packed => hear(packed)", [place, list(packed)])
 
 
 def broken_run(seed: int) -> tuple[list[Any], list[Pane], board_page.Page, list[list[int]]]:
@@ -98,6 +106,28 @@ def test_the_page_takes_frames_in_as_python_says(blank: Page) -> None:
         assert texts == [pane.text for pane in panes]
 
 
+UNPACK = """async ([module, sent]) => {
+  const { Unpacker } = await import(module);
+  const unpacker = new Unpacker();
+  const frames = [];
+  for (const [place, packed] of sent) {
+    frames.push(await unpacker.unpack(place, Uint8Array.from(packed)) ?? null);
+  }
+  return frames;
+}"""
+
+
+def test_the_page_reads_what_is_packed(blank: Page) -> None:
+    """Frames come out as they went in; after a lost one it reads none until the next run."""
+    packer = Packer()
+    frames = [{"text": [[0, 7 * number, f"wörd 😀{number}"]]} for number in range(25)]
+    sent = [(place, list(packed)) for place, packed in map(packer.pack, frames)]
+    assert blank.evaluate(UNPACK, [MODULE, sent]) == frames
+    lossy = [each for number, each in enumerate(sent) if number not in (0, 13)]
+    read = [None] * 9 + frames[10:13] + [None] * 6 + frames[20:]
+    assert blank.evaluate(UNPACK, [MODULE, lossy]) == read
+
+
 def test_the_page_asks_again_but_ever_more_seldom(blank: Page) -> None:
     """A page that comes when all is over says so; one that lacks something asks until it has it."""
     looks = {state: list(look) for state, look in LOOKS.items()}
@@ -107,12 +137,12 @@ def test_the_page_asks_again_but_ever_more_seldom(blank: Page) -> None:
     blank.evaluate(MAKE, [MODULE, looks])
     gap = {"text": [[0, 5, "x"]]}
     for _ in range(80):
-        blank.evaluate("frame => hear(frame)", gap)
+        tell(blank, gap)
         blank.clock.run_for(100)
     assert blank.evaluate("() => said") == [{"want": [0]}] * 5  # at 0, 0.5, 1.5, 3.5 and 7.5 s
     whole = {"panes": [[0, "why?", None]], "marks": [[0, "running", 0, None, 6, 1, None, ""]]}
-    blank.evaluate("frame => hear(frame)", {**whole, "text": [[0, 0, "012345"]]})
-    blank.evaluate("frame => hear(frame)", {"text": [[0, 7, "x"]]})
+    tell(blank, {**whole, "text": [[0, 0, "012345"]]})
+    tell(blank, {"text": [[0, 7, "x"]]})
     assert blank.evaluate("() => said.length") == 6  # a new gap is asked for at once
 
 
@@ -124,13 +154,13 @@ def test_a_page_draws_in_frames_and_announces_ends(blank: Page) -> None:
     panes = [[1, "second <b>", 10], [0, "first", None]]
     text = [[0, 0, "ab"], [1, 0, "cd"]]
     frame = {"panes": panes, "marks": marks, "text": text, "summary": "two", "sum": [4, "00"]}
-    blank.evaluate("frame => hear(frame)", frame)
+    tell(blank, frame)
     blank.clock.run_for(50)
     assert blank.locator(".wb-text").all_text_contents() == ["ab", "cd"] * 2
     assert blank.locator(".wb-title").all_text_contents() == ["first", "second <b>"] * 2
     assert blank.locator(".wb-summary").all_text_contents() == ["two"] * 2
     ended = [[0, "done", 0, 0.25, 2, 9, 30.2, ""], [1, "failed", 0, 0.25, 2, 4, None, "ServerError: x"]]
-    blank.evaluate("frame => hear(frame)", {"marks": ended})
+    tell(blank, {"marks": ended})
     blank.clock.run_for(50)
     said = blank.get_by_role("status").all_text_contents()
     assert said == ["first done, 9 tokens. second <b> failed, 4 tokens", ""]
@@ -330,6 +360,7 @@ def test_a_reload_in_the_middle_and_a_dark_theme(notebook: Notebook, tmp_path: P
     expect(cell.locator(".wb-text").first).to_contain_text("jitter keeps", timeout=20_000)
     early = cell.locator(".wb-text").all_text_contents()
     assert "running" in cell.locator(".wb-state").all_text_contents()
+    cell.get_by_role("button", name="Cancel all").click()
     for theme in ("Light", "Dark"):
         change = "name => window.jupyterapp.commands.execute('apputils:change-theme', { theme: name })"
         page.evaluate(change, f"JupyterLab {theme}")
@@ -340,7 +371,6 @@ def test_a_reload_in_the_middle_and_a_dark_theme(notebook: Notebook, tmp_path: P
         page.screenshot(path=tmp_path / f"{theme}.png")
         contrasts = page.evaluate(CONTRASTS, ".wb-text, .wb-title, .wb-state, .wb-tokens")
         assert min(contrasts) > 4.5, theme
-    cell.get_by_role("button", name="Cancel all").click()
     answers = notebook.answers("reload")
     assert all(answer.startswith(text) for answer, text in zip(answers, early, strict=True))
     expect_texts(cell.locator(".wb-text"), answers)

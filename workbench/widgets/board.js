@@ -4,6 +4,25 @@ const ENDED = ["done", "failed", "cancelled"];
 const ASK_AGAIN = 500; // ms, doubled each time: a kernel may hear nothing while its cell runs
 const HELLO = 400; // ms without a frame, and this page has come when all was over
 
+const END = new Uint8Array([3, 0]); // an empty last block, without which a deflated run is not over
+
+// Reads frames that were compressed in runs.
+export class Unpacker {
+  parts = [];
+
+  // The next frame; undefined if one before it in its run is lacking.
+  async unpack(place, packed) {
+    if (place === 0) [this.parts, this.read] = [[], 0];
+    if (place !== this.parts.length) return undefined;
+    this.parts.push(packed);
+    const run = new Blob([...this.parts, END]).stream();
+    const text = await new Response(run.pipeThrough(new DecompressionStream("deflate-raw"))).text();
+    const frame = JSON.parse(text.slice(this.read));
+    this.read = text.length;
+    return frame;
+  }
+}
+
 // What has come so far, for all views of one board.
 export class Streams {
   panes = [];
@@ -159,6 +178,8 @@ class BoardView {
 
 export default () => {
   const streams = new Streams();
+  const unpacker = new Unpacker();
+  let last = Promise.resolve(); // the frame before
   const views = new Set();
   const asked = new Map(); // index: when to ask again, and how long to wait then
   let line = "";
@@ -182,14 +203,19 @@ export default () => {
   return {
     initialize({ model }) {
       const hello = setTimeout(() => model.send({ want: null }), HELLO);
-      model.on("msg:custom", (frame) => {
-        clearTimeout(hello);
+      const take = (frame) => {
+        if (!frame) return;
         const before = streams.panes.map(({ state }) => state);
         const due = wanted(streams.apply(frame));
         if (due.length) model.send({ want: due });
         line = frame.summary ?? line;
         for (const view of views) view.changed(line);
         [...views].slice(0, 1).forEach((view) => view.say(news(before)));
+      };
+      model.on("msg:custom", ({ place }, [packed]) => {
+        clearTimeout(hello);
+        last = last.then(() => unpacker.unpack(place, packed)).then(take);
+        return last;
       });
       return () => clearTimeout(hello);
     },

@@ -13,22 +13,28 @@ there is a gap before it, or a text does not reach the end that its marks tell, 
 where its own sum is another, for all.  The answer is a keyframe: the pane as a whole.  Where a page cannot
 ask (a kernel may hear nothing while its cell runs), it gets the keyframes of all in turn.
 
+Frames go out compressed, in runs: those of one run share their history, so that words which came before cost
+little.  A page that lacks one of a run leaves out the rest of it, and asks like any other.
+
 Rule of this file: places only grow, so that a piece that comes twice does no harm.
 """
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from workbench.widgets.pane import ENDED, Pane
 
-__all__ = ["Frame", "Frames"]
+__all__ = ["Frame", "Frames", "Packer"]
 
 Frame: TypeAlias = dict[str, list[Any]]
 
 _AT_ONCE = 3  # the first marks, whose changes are told at once
 _KEYFRAME_EACH = 20  # frames
+_RUN = 10  # frames that are compressed together
 _STEADY = 10  # tokens, before their rate means anything
 
 
@@ -109,6 +115,26 @@ class Frames:
             frame["text"].append([index, sent.place, piece])
         sent.place, sent.pieces = pane.end, len(pane.pieces)
         sent.stale = index not in self._wanted and (sent.stale or told or piece != "")
+
+
+class Packer:
+    """Compresses frames: raw deflate of JSON in UTF-8, each ended by a sync flush (RFC 1951)."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new run, which can be read without anything that came before."""
+        self._place = 0
+        self._deflate = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+
+    def pack(self, frame: dict[str, Any]) -> tuple[int, bytes]:
+        """The frame's place in its run, and its bytes."""
+        if self._place == _RUN:
+            self.restart()
+        place, self._place = self._place, self._place + 1
+        text = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        return place, self._deflate.compress(text) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
 def _marks(pane: Pane) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.clock import virtual_loop
 from workbench.progress import State, kernel
-from workbench.widgets.frames import Frames
+from workbench.widgets.frames import Frames, Packer
 from workbench.widgets.frozen import COLUMNS, WORDS, html, row, summary, table
 from workbench.widgets.pane import Pane
 
@@ -90,7 +90,7 @@ class LivePage(View):
         from workbench.widgets.page import Page
 
         super().__init__(panes)
-        self._frames, self._page = Frames(panes), Page(hear)
+        self._frames, self._packer, self._page = Frames(panes), Packer(), Page(hear)
         self._handles: list[Any] = []
         self._states: list[State] = []
         self._ticks, self._asked = 0, False
@@ -113,11 +113,13 @@ class LivePage(View):
             message |= {"sum": self._frames.sum(), "summary": summary(self._panes, now)}
         self._ticks += 1
         if message:
-            self._page.send(message)
+            place, packed = self._packer.pack(message)
+            self._page.send({"place": place}, [packed])
 
     def want(self, indices: Iterable[int] | None) -> None:
         """Send keyframes of these panes, or of all, at the next tick."""
         self._frames.want(indices)
+        self._packer.restart()
         self._ticks, self._asked = 0, True
 
     def end(self, now: float) -> None:
