@@ -14,9 +14,9 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-# What is checked or stored never reaches a real provider.
+# What is checked or stored never reaches a real provider, nor a learner's own attempts.
 offline := env -u WORKBENCH_PROVIDER -u WORKBENCH_CASSETTES -u WORKBENCH_TOKENIZER \
-  -u OPENAI_API_KEY -u ANTHROPIC_API_KEY
+  -u OPENAI_API_KEY -u ANTHROPIC_API_KEY WORKBENCH_PRACTICE_DIR='$(CURDIR)/.practice'
 
 # $(call step,heading,command): run it, and say how long it took.
 define step

@@ -25,6 +25,7 @@ from tools.secret_scan import find_secrets
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 CELL_TIMEOUT = 120.0
+_NOT_OURS = {".ipynb_checkpoints", "practice"}  # a learner's own notebooks
 MAY_FAIL = "raises-exception"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -131,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="run nothing, report what is wrong")
     parser.add_argument("files", nargs="*", type=Path, help="default: all notebooks")
     options = parser.parse_args(arguments)
-    own = (path for path in FOLDER.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+    own = (path for path in FOLDER.rglob("*.ipynb") if not _NOT_OURS & set(path.relative_to(FOLDER).parts))
     files = options.files or sorted(own)
     act = _check if options.check else _store
     found = [f"{path.name}: {problem}" for path in files for problem in act(path)]

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from workbench.profiling import LoopLag as LoopLag
     from workbench.profiling import compare_profilers as compare_profilers
     from workbench.profiling import profile as profile
+    from workbench.practice.desk import Practice as Practice
     from workbench.providers import AnthropicProvider as AnthropicProvider
     from workbench.providers import OpenAIProvider as OpenAIProvider
     from workbench.providers import OpenAIResponsesProvider as OpenAIResponsesProvider
@@ -99,6 +100,7 @@ _HOMES = {
     "messages": ("Completion", "Message", "Reply", "Request", "Tool", "ToolCall", "Usage"),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "profiling": ("LoopLag", "compare_profilers", "profile"),
+    "practice.desk": ("Practice",),
     "providers": ("AnthropicProvider", "OpenAIProvider", "OpenAIResponsesProvider", "default_provider"),
     "relay": ("serve_relay",),
     "resilience": ("Backoff", "CircuitBreaker", "Hedge", "RetryBudget", "RetryPolicy"),

@@ -2,6 +2,8 @@
 
 ``workbench relay`` serves a page on which a browser sees a stream; see :mod:`workbench.relay`.  ``workbench
 truth`` holds policies and simulations against published results; see :mod:`workbench.experiments.truth`.
+``workbench relay`` serves a page on which a browser sees a stream; see :mod:`workbench.relay`.
+``workbench practice`` and ``workbench check`` are practice for interviews; see :mod:`workbench.practice`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from workbench.errors import ConfigurationError
 
@@ -28,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit status: 0, 1 if a figure is not as published, or 2 if a setting is wrong.
+        the exit status: 0, 1 if a program is not right, or 2 if a setting is wrong.
     """
     given = _parser().parse_args(arguments)
     if given.served is None:
@@ -35,11 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return 0 if check(fast=given.fast) else 1
     try:
+        if "run" in given:
+            status: int = given.run(given)
+            return status
         with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
             runner.run(_serve(given))
     except KeyboardInterrupt:  # where the loop cannot handle signals
         pass
-    except ConfigurationError as error:
+    except (ConfigurationError, FileNotFoundError) as error:
         print(f"workbench: {error}", file=sys.stderr)
         return 2
     return 0
@@ -77,7 +84,44 @@ def _parser() -> argparse.ArgumentParser:
     )
     truth.add_argument("--fast", action="store_true", help="fewer trials, within wider tolerances")
     truth.set_defaults(served=None)
+    _add_practice(commands)
     return parser
+
+
+def _add_practice(commands: Any) -> None:
+    practice = commands.add_parser("practice", help="practise for interviews")
+    actions = practice.add_subparsers(required=True, metavar="ACTION", dest="action")
+    actions.add_parser("list", help="all tasks, the best scores, and what is due")
+    start = actions.add_parser("start", help="start a mock interview")
+    start.add_argument("--minutes", type=int, default=45, help="30, 45 or 60; default: 45")
+    start.add_argument("--topic", action="append", help="that it is about; more than once: any of them")
+    start.add_argument("--difficulty", type=int, choices=(1, 2, 3))
+    start.add_argument("--due", action="store_true", help="draw only what is due again")
+    opens = actions.add_parser("open", help="make a task's file and notebook in ./practice")
+    opens.add_argument("slug", help="of the task, as the list has it")
+    actions.add_parser("report", help="what was done so far")
+    export = actions.add_parser("export", help="print all attempts, with their code")
+    export.add_argument("--format", choices=("json", "csv"), default="json")
+    delete = actions.add_parser("delete", help="delete all attempts")
+    delete.add_argument("--yes", action="store_true", help="really do it")
+    practice.set_defaults(run=_practice)
+    check = commands.add_parser("check", help="judge a program for a practice task")
+    check.add_argument("slug", help="of the task")
+    check.add_argument("file", help="the program")
+    check.add_argument("--watch", action="store_true", help="again each time that it is saved")
+    check.set_defaults(run=_check)
+
+
+def _practice(given: argparse.Namespace) -> int:
+    from workbench.practice.commands import practice
+
+    return practice(given)
+
+
+def _check(given: argparse.Namespace) -> int:
+    from workbench.practice.commands import check
+
+    return check(given)
 
 
 async def _serve(given: argparse.Namespace) -> None:

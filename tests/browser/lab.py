@@ -26,7 +26,7 @@ _SETTINGS = {
     # All cells are in the page, also those that are not in view.
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
-_IDLE = """() => {
+IDLE = """() => {
   const widget = window.jupyterapp?.shell?.currentWidget;
   return widget?.context?.isReady && widget.sessionContext?.session?.kernel?.status === 'idle';
 }"""
@@ -103,7 +103,7 @@ class Lab:
         page.set_default_timeout(OPEN_TIMEOUT * 1000)
         try:
             page.goto(f"{self.server.url}/lab/tree/{name}?reset&token={self.server.token}")
-            page.wait_for_function(_IDLE)
+            page.wait_for_function(IDLE)
             yield NotebookPage(page)
         finally:
             page.close()
@@ -119,6 +119,7 @@ def _environment(private: Path) -> dict[str, str]:
         environment[f"JUPYTER_{name}"] = str(private / name.lower())
     for name in ("SETTINGS_DIR", "WORKSPACES_DIR"):
         environment[f"JUPYTERLAB_{name}"] = str(private / name.lower())
+    environment["WORKBENCH_PRACTICE_DIR"] = str(private / "practice")
     environment |= {"IPYTHONDIR": str(private / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}
     for name, value in _SETTINGS.items():
         file = private / "settings_dir" / f"{name}.jupyterlab-settings"

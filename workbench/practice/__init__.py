@@ -2,7 +2,9 @@
 
     exercise.py  what an exercise is           sandbox.py  programs run, and cannot do harm
     probes.py    what its checks measure with  judge.py    one check, in a process of its own
-    report.py    what the learner is told
+    report.py    what the learner is told      store.py    what was done so far
+    task.py      a task that is worked on      session.py  mock interviews
+    desk.py      the door, in a notebook       commands.py the same in a terminal
 
 An exercise is a folder in ``exercises/``; CONTRIBUTING.md says how one is added.
 """

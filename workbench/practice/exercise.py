@@ -109,6 +109,11 @@ class Exercise:
             for path in sorted(self.folder.glob(f"{kind}_*.py"))
         }
 
+    @property
+    def simulated(self) -> bool:
+        """Whether its checks use a simulated provider, and so the SDKs, which take long to import."""
+        return "lab.simulator(" in self.text("checks.py")
+
     def checks(self) -> list[Check]:
         """Its checks, in their order."""
         functions = [

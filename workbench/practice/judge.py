@@ -208,12 +208,16 @@ def main() -> None:
     for number in (0, 1, 2):
         os.dup2(nothing, number)
     forks = hasattr(os, "fork")
-    if forks:
-        _warm_up()
-        gc.collect()
-        gc.freeze()
+    warm = not forks
     for line in jobs:
         job = json.loads(line)
+        if job["simulated"] and not warm:
+            warm = True
+            _warm_up()
+            gc.collect()
+            gc.freeze()
+        if "check" not in job:
+            continue
         word = job["word"]
 
         def send(what: dict[str, Any], word: str = word) -> None:

@@ -6,7 +6,8 @@ Rule of this file: it measures nothing; all it knows is in the exercise and in t
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,7 +106,7 @@ class Report:
             if others:
                 yield f"Seen as well: {', '.join(each.name for each in others)}."
         if bars := self._bars():
-            yield f"\n{self._caption()}"
+            yield f"\n{self._caption(_MARKS)}"
             yield from bars
         if printed := self._printed():
             yield f"\n{printed}"
@@ -130,14 +131,14 @@ class Report:
             drawn = [run for run in drawn if run.check.claim == self.findings[0].claim]
         return max(drawn, key=lambda run: len(run.calls), default=None)
 
-    def _caption(self) -> str:
+    def _caption(self, marks: Mapping[str, str]) -> str:
         run = self._shown()
         assert run
         end = max(call[2] for call in run.calls)
         more = len(run.calls) - _ROWS
         rest = f", the first {_ROWS} of {len(run.calls)}" if more > 0 else ""
         kinds = dict.fromkeys(call[3] for call in run.calls[:_ROWS])
-        legend = ", ".join(f"{_MARKS[kind]} {kind}" for kind in kinds)
+        legend = ", ".join(f"{marks[kind]} {kind}" for kind in kinds)
         return f"The calls that your code made{rest}, from 0 to {end:.2f} s ({legend}):"
 
     def _bars(self) -> list[str]:
@@ -171,7 +172,7 @@ class Report:
         return f'<div style="max-width:52em;line-height:1.45">{"".join(self._blocks())}</div>'
 
     def _blocks(self) -> Iterator[str]:
-        said = html.escape
+        said = _as_html
         verdict, color = ("right", "#009e73") if self.passed else ("not yet", "#d55e00")
         yield f'<h3>{said(self.exercise.title)}: <span style="color:{color}">{verdict}</span></h3>'
         if self.findings:
@@ -190,12 +191,17 @@ class Report:
             yield f'<li style="margin:.25em 0">{mark} {said(claim)}{small}</li>'
         yield "</ul>"
         if run := self._shown():
-            yield f"<p>{said(self._caption())}</p>{_svg(run)}"
+            squares = {kind: f'<span style="color:{color}">■</span>' for kind, color in _COLORS.items()}
+            yield f"<p>{self._caption(squares)}</p>{_svg(run)}"
         if printed := self._printed():
             yield f"<pre>{said(printed)}</pre>"
         if self.passed:
             asked = "".join(f"<li>{said(question)}</li>" for question in self.exercise.follow_ups)
             yield f"<p>What an interviewer asks next:</p><ul>{asked}</ul>"
+
+
+def _as_html(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _svg(run: Run) -> str:

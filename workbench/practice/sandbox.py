@@ -68,10 +68,10 @@ class Sandbox:
         self._lock = threading.Lock()
         atexit.register(self.close)
 
-    def warm(self) -> None:
-        """Start the process, without waiting until it is warm."""
+    def warm(self, exercise: Exercise) -> None:
+        """Start the process, and let it import what the exercise needs, without waiting for it."""
         with self._lock:
-            self._judge()
+            self._ask(simulated=exercise.simulated)
 
     def close(self) -> None:
         """End the process."""
@@ -90,17 +90,21 @@ class Sandbox:
 
     def _run(self, exercise: Exercise, check: Check, source: str, cwd: str) -> Run:
         word = secrets.token_hex(8)
-        what = {"folder": str(exercise.folder), "check": check.name, "source": source}
-        job = {**what, **self._limits, "cwd": cwd, "word": word}
         process = self._judge()
-        assert process.stdin
         assert process.stdout
         found: dict[str, Any] = {}
         timer = threading.Timer(self._limits["wall"] + 5, lambda: _kill(found.get("pid"), process))
         timer.start()
         try:
-            process.stdin.write(json.dumps(job) + "\n")
-            process.stdin.flush()
+            self._ask(
+                simulated=exercise.simulated,
+                folder=str(exercise.folder),
+                check=check.name,
+                source=source,
+                cwd=cwd,
+                word=word,
+                **self._limits,
+            )
             for line in process.stdout:
                 if line.startswith(word):
                     with contextlib.suppress(ValueError):
@@ -118,6 +122,12 @@ class Sandbox:
         finally:
             timer.cancel()
         return _made_of(check, found)
+
+    def _ask(self, **job: Any) -> None:
+        pipe = self._judge().stdin
+        assert pipe
+        pipe.write(json.dumps(job) + "\n")
+        pipe.flush()
 
     def _judge(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:

@@ -1,0 +1,60 @@
+"""Practice, as a learner goes through it in JupyterLab."""
+
+import re
+
+from playwright.sync_api import Page
+
+from tests.browser.lab import IDLE, Lab, NotebookPage
+from workbench.practice.exercise import Exercise
+
+_PASTE = """([entry, source]) => {
+  const cells = window.jupyterapp.shell.currentWidget.content.widgets;
+  const cell = cells.find(each => each.model.sharedModel.getSource().includes(`${entry}`)
+    && each.model.type === 'code' && !each.model.sharedModel.getSource().includes('Task('));
+  cell.model.sharedModel.setSource(source);
+}"""
+_ACTIVATE = "name => window.jupyterapp.commands.execute('docmanager:open', { path: name })"
+
+
+def solve(page: Page, exercise: Exercise, source: str) -> str:
+    """Paste a program into the task's notebook, run all of it, and return what the notebook says."""
+    page.evaluate(_PASTE, [exercise.entry, source])
+    notebook = NotebookPage(page)
+    assert notebook.run_all()
+    return page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)").inner_text()
+
+
+def test_a_mock_interview_from_its_start_to_the_report(lab: Lab) -> None:
+    """Start an interview, open a task, be told the mistake, mend it, pass, and find it in the report."""
+    with lab.open_notebook("practice.ipynb") as door:
+        page = door.page
+        assert door.run_all()
+        page.get_by_role("button", name="Start a mock interview").click()
+        task = page.locator("ol a").first
+        task.wait_for()
+        assert re.search(r"The interview: 4[45]:\d\d left", page.locator("body").inner_text())
+        slug = (task.get_attribute("href") or "").split("/")[-1].removesuffix(".ipynb").split("?")[0]
+        exercise = Exercise.load(slug)
+        task.click()
+        page.wait_for_function(
+            f"() => window.jupyterapp.shell.currentWidget?.context?.path?.endsWith('{slug}.ipynb')"
+        )
+        page.wait_for_function(IDLE)
+        key, wrong = next(iter(exercise.programs("wrong").items()))
+        mistake = exercise.mistakes[key.split("__")[0]]
+        said = solve(page, exercise, wrong)
+        assert mistake.name in said
+        assert mistake.says in said
+        assert f"{exercise.title}: not yet" in said
+        said = solve(page, exercise, exercise.text("solution.py"))
+        assert f"{exercise.title}: right" in said
+        assert exercise.follow_ups[0] in said
+        page.evaluate(_ACTIVATE, "practice.ipynb")
+        page.wait_for_function(
+            "() => window.jupyterapp.shell.currentWidget?.context?.path === 'practice.ipynb'"
+        )
+        assert door.run_all()
+        said = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)").inner_text()
+        assert "1 tasks solved, in 2 attempts" in said
+        assert f"1 × {mistake.name}" in said
+        assert re.search(rf"{slug}: solved after \d+ minutes, score 95", said)
