@@ -2,7 +2,6 @@
 
 ``workbench relay`` serves a page on which a browser sees a stream; see :mod:`workbench.relay`.  ``workbench
 truth`` holds policies and simulations against published results; see :mod:`workbench.experiments.truth`.
-``workbench relay`` serves a page on which a browser sees a stream; see :mod:`workbench.relay`.
 ``workbench practice`` and ``workbench check`` are practice for interviews; see :mod:`workbench.practice`.
 """
 
@@ -30,26 +29,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: as they were typed; by default those of this process.
 
     Returns:
-        the exit status: 0, 1 if a figure is not as published, or 2 if a setting is wrong.
-        the exit status: 0, 1 if a program is not right, or 2 if a setting is wrong.
+        the exit status: 0, 1 if a figure or a program is not as it should be, or 2 if a setting is wrong.
     """
     given = _parser().parse_args(arguments)
-    if given.served is None:
-        from workbench.experiments.truth import check
-
-        return 0 if check(fast=given.fast) else 1
+    run: Callable[[argparse.Namespace], int] = given.run
     try:
-        if "run" in given:
-            status: int = given.run(given)
-            return status
-        with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
-            runner.run(_serve(given))
+        return run(given)
     except KeyboardInterrupt:  # where the loop cannot handle signals
         pass
     except (ConfigurationError, FileNotFoundError) as error:
         print(f"workbench: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _run_server(given: argparse.Namespace) -> int:
+    with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
+        runner.run(_serve(given))
+    return 0
+
+
+def _truth(given: argparse.Namespace) -> int:
+    from workbench.experiments.truth import check
+
+    return 0 if check(fast=given.fast) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=_PORT, help=f"0: any free one; default: {_PORT}")
     serve.add_argument("--seed", type=int, help="of everything that is random; default: the scenario's own")
     serve.add_argument("--scenario", default="calm", help="a name, or a TOML file; default: calm")
-    serve.set_defaults(served=_provider)
+    serve.set_defaults(run=_run_server, served=_provider)
     relay = commands.add_parser(
         "relay",
         help="pass a provider's stream on to a browser",
@@ -75,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     relay.add_argument("--port", type=int, default=_PORT + 1, help=f"0: any free one; default: {_PORT + 1}")
     relay.add_argument("--model", default="gpt-5.5", help="the model that is asked; default: gpt-5.5")
-    relay.set_defaults(served=_relay)
+    relay.set_defaults(run=_run_server, served=_relay)
     truth = commands.add_parser(
         "truth",
         help="hold the policies and the simulations against published results",
@@ -83,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "The exit status is 1 if one of them is off.",
     )
     truth.add_argument("--fast", action="store_true", help="fewer trials, within wider tolerances")
-    truth.set_defaults(served=None)
+    truth.set_defaults(run=_truth)
     _add_practice(commands)
     return parser
 
