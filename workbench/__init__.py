@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from workbench.messages import Usage as Usage
     from workbench.notebook import load_ipython_extension as load_ipython_extension
     from workbench.notebook import unload_ipython_extension as unload_ipython_extension
+    from workbench.practice.desk import Practice as Practice
     from workbench.profiling import LoopLag as LoopLag
     from workbench.profiling import compare_profilers as compare_profilers
     from workbench.profiling import profile as profile
-    from workbench.practice.desk import Practice as Practice
     from workbench.providers import AnthropicProvider as AnthropicProvider
     from workbench.providers import OpenAIProvider as OpenAIProvider
     from workbench.providers import OpenAIResponsesProvider as OpenAIResponsesProvider
