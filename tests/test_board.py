@@ -6,6 +6,7 @@ What a page is told: tests/test_board_frames.py.  Real kernels: tests/test_board
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import sys
 from collections.abc import AsyncIterator, Coroutine
@@ -160,6 +161,35 @@ def test_a_failed_stream_and_its_next_attempt() -> None:
     board = wb.run(main)
     assert states(board) == ["done", "failed"]
     assert (board.panes[0].attempts, board.panes[0].text, board.panes[0].started) == (3, "ok", 7.0)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_retries_are_shown(cancelled: bool) -> None:
+    """While a policy waits before its next attempt, the pane says so and why, and can be cancelled."""
+    simulator = wb.Simulator(seed=2, faults=wb.Faults(outages=(wb.Outage(start=0, end=2),)))
+    steady = wb.Resilient(retry=wb.RetryPolicy(attempts=9)).provider(wb.OpenAIProvider(simulator.openai()))
+    seen = set()
+
+    async def main() -> wb.StreamBoard:
+        async with wb.StreamBoard() as board:
+
+            def look() -> None:
+                (pane,) = board.panes
+                seen.add((pane.state, pane.error.partition(":")[0]))
+                if cancelled and pane.state == "retrying":
+                    board.cancel("q")
+
+            looks = [asyncio.create_task(at(step / 100, look)) for step in range(1, 300)]
+            with contextlib.suppress(StreamCancelledError):
+                await board.follow(steady.stream(ask("why?")), "q")
+            await asyncio.gather(*looks)
+        return board
+
+    board = wb.run(main)
+    assert ("retrying", "OverloadedError") in seen
+    assert states(board) == ["cancelled" if cancelled else "done"]
+    assert board.panes[0].attempts == len(simulator.log)
+    assert (len(simulator.log) == 1) == cancelled
 
 
 def test_a_stream_without_its_end_has_failed() -> None:

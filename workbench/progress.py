@@ -6,15 +6,18 @@ In virtual time nothing is shown: the run takes no time, and stored outputs stay
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextvars import ContextVar
 from html import escape
 from typing import Any, Literal, Protocol
 
 from workbench.clock import virtual_loop
 
-__all__ = ["LOOKS", "Progress", "State", "kernel"]
+__all__ = ["LOOKS", "Progress", "State", "kernel", "on_pause", "pause"]
 
 _FRAME = 0.1  # seconds between two refreshes at least; also how soon the loop sees an interrupt
 _IDLE = 1.0  # seconds between two refreshes where nothing but the time has changed
@@ -28,6 +31,9 @@ LOOKS: dict[State, tuple[str, str]] = {  # sign, colour; JupyterLab's own, which
     "failed": ("✗", "var(--jp-error-color1, #d55e00)"),
     "cancelled": ("–", "var(--jp-ui-font-color2, #767676)"),
 }
+on_pause: ContextVar[Callable[[Exception], contextlib.AbstractContextManager[None]] | None] = ContextVar(
+    "on_pause", default=None
+)  # who shows a call sets it, around the call
 _BAD: tuple[State, ...] = ("failed", "cancelled")
 
 
@@ -101,6 +107,12 @@ class Progress:
         if self._view is not None and (self._changed or time.monotonic() - self._shown >= _IDLE):
             self._changed, self._shown = False, time.monotonic()
             self._view.show(self, final=False)
+
+
+def pause(error: Exception) -> contextlib.AbstractContextManager[None]:
+    """Around the wait between an attempt that ended with `error` and the next: who shows the call hears."""
+    hears = on_pause.get()
+    return contextlib.nullcontext() if hears is None else hears(error)
 
 
 def kernel() -> Any:

@@ -19,6 +19,7 @@ from workbench.calls.provider import ResilientProvider
 from workbench.clock import deadline, now, time_left
 from workbench.errors import CallNotPermittedError
 from workbench.limiter import RateLimiter
+from workbench.progress import pause
 from workbench.providers.base import Provider, from_sdk
 from workbench.resilience.breaker import CircuitBreaker, Permit
 from workbench.resilience.concurrency import ConcurrencyLimit
@@ -156,7 +157,7 @@ class Resilient:
             else:
                 retries.success(now())
                 return sent
-            with span("backoff", seconds=decision.wait, reason=decision.reason):
+            with span("backoff", seconds=decision.wait, reason=decision.reason), pause(last):
                 await asyncio.sleep(decision.wait)
 
     @staticmethod

@@ -15,7 +15,7 @@ from workbench.clock import virtual_loop
 from workbench.errors import StreamCancelledError
 from workbench.events import Accumulator, Event
 from workbench.messages import Completion
-from workbench.progress import State, kernel
+from workbench.progress import State, kernel, on_pause
 from workbench.redaction import Redactor, keys_in_use
 from workbench.widgets.frozen import summary
 from workbench.widgets.pane import Pane
@@ -195,14 +195,14 @@ class StreamBoard:
         self._followed[pane] = following = _Following(task, task.cancelling())
         self._none_followed.clear()
         pane.send(self._now())
+        hears = on_pause.set(functools.partial(self._pausing, pane))
         state: State = "cancelled"
         message = ""
         try:
             yield
             state = "done"
         except Exception as error:
-            redactor = Redactor(values=keys_in_use().values())  # it may be stored with a notebook
-            state, message = "failed", redactor.text(f"{type(error).__name__}: {error}")
+            state, message = "failed", _said(error)
             raise
         except asyncio.CancelledError:
             if following.asked:
@@ -212,12 +212,21 @@ class StreamBoard:
                     raise StreamCancelledError(text, partial=pane.text) from None
             raise
         finally:
+            on_pause.reset(hears)
             if following.asked:  # too late, or the stream took no notice
                 task.uncancel()
             del self._followed[pane]
             if not self._followed:
                 self._none_followed.set()
             pane.finish(state, self._now(), message)
+
+    @contextlib.contextmanager
+    def _pausing(self, pane: Pane, error: Exception) -> Iterator[None]:
+        """Whoever makes the stream's attempts waits before the next."""
+        pane.finish("failed", self._now(), _said(error))
+        pane.move("retrying")
+        yield
+        pane.send(self._now())
 
     def _cancel(self, pane: Pane) -> None:
         following = self._followed.get(pane)
@@ -266,3 +275,8 @@ class StreamBoard:
                 self._cancel(self._panes[index])
             case {"want": None | list() as indices}:
                 self._view.want(indices)
+
+
+def _said(error: Exception) -> str:
+    """What an error says, fit to be stored with a notebook."""
+    return Redactor(values=keys_in_use().values()).text(f"{type(error).__name__}: {error}")
