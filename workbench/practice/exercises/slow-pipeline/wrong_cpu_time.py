@@ -1,0 +1,23 @@
+import math
+import time
+
+
+async def measure(stages, questions):
+    answers, seconds = [], []
+    for value in questions:
+        start = time.process_time()
+        for stage in stages.values():
+            value = await stage(value)
+        seconds.append(time.process_time() - start)
+        answers.append(value)
+    return answers, sorted(seconds)[math.ceil(0.99 * len(seconds)) - 1]
+
+
+async def choose(stages, spares, questions):
+    wanted, _ = await measure(stages, questions)
+    candidates = {}
+    for name, spare in spares.items():
+        answers, p99 = await measure(stages | {name: spare}, questions)
+        if answers == wanted:
+            candidates[name] = p99
+    return min(candidates, key=candidates.get)
