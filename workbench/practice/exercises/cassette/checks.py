@@ -1,0 +1,131 @@
+import json
+from pathlib import Path
+
+import httpx2
+import openai
+
+MODEL = "gpt-5.5"
+SECRET = "sk-practice-0123456789abcdefghij"
+QUESTION = {"model": MODEL, "messages": [{"role": "user", "content": "What is jitter?"}], "stream": False}
+OTHER = {**QUESTION, "messages": [{"role": "user", "content": "What is a budget?"}]}
+URL = "http://127.0.0.1/v1/chat/completions"
+
+
+class Tapes:
+    """A provider, and clients whose requests go through the learner's cassette to it."""
+
+    def __init__(self, lab):
+        self.simulator = lab.simulator(script=lambda request: f"You asked: {request.text} 🙂", ttft=0.2)
+        self.upstream = self.simulator.async_transport("openai")
+
+    def client(self, task, record):
+        return httpx2.AsyncClient(transport=task("tape", self.upstream, record))
+
+    async def ask(self, task, body, record, *, raw=None):
+        """Status, content type and chunks of the answer to one request."""
+        async with self.client(task, record) as client:
+            return await ask(client, body, raw)
+
+
+async def ask(client, body, raw=None):
+    headers = {"authorization": f"Bearer {SECRET}", "content-type": "application/json"}
+    content = json.dumps(body).encode() if raw is None else raw
+    async with client.stream("POST", URL, headers=headers, content=content) as response:
+        chunks = [chunk async for chunk in response.aiter_raw()]
+    return response.status_code, response.headers.get("content-type"), chunks
+
+
+def files():
+    """What the program has written: it runs in an empty folder."""
+    return sorted(Path().rglob("*"))
+
+
+async def check_replay(task, lab):
+    """What was recorded is replayed, and nothing else is asked."""
+    tapes = Tapes(lab)
+
+    async def by_the_sdk(record):
+        client = openai.AsyncOpenAI(api_key=SECRET, http_client=tapes.client(task, record), max_retries=0)
+        answers = [await client.chat.completions.create(**body) for body in (QUESTION, OTHER, QUESTION)]
+        return [answer.choices[0].message.content for answer in answers]
+
+    first = await lab.call(by_the_sdk, True)
+    asked = len(tapes.simulator.log)
+    again = await lab.call(by_the_sdk, False)
+    texts = first.value
+    lab.expect(
+        texts[0] != texts[1] and asked == 3, None, f"while recording, {asked} of 3 requests went upstream"
+    )
+    after = len(tapes.simulator.log) - asked
+    if again.error is None and after == 0 and len(set(again.value)) == 1:
+        lab.expect(False, "unstable_body_match", "two requests with other prompts got the same answer")
+        return
+    lab.expect(again.value == texts, None, f"recorded {texts}, replayed {again.value}")
+    lab.expect(after == 0, "falls_through", f"while replaying, {after} requests went upstream")
+
+
+async def check_missing(task, lab):
+    """A request that was not recorded is an error, and goes nowhere."""
+    tapes = Tapes(lab)
+    (await lab.call(tapes.ask, task, QUESTION, True)).value
+    asked = len(tapes.simulator.log)
+    never = {**QUESTION, "max_tokens": 7}
+    outcome = await lab.call(tapes.ask, task, never, False)
+    after = len(tapes.simulator.log) - asked
+    evidence = f"a request that was not recorded: {after} went upstream"
+    if lab.expect(after == 0, "falls_through", evidence):
+        kind = type(outcome.error).__name__ if outcome.error else "an answer"
+        right = isinstance(outcome.error, LookupError)
+        mistake = "unstable_body_match" if outcome.error is None else None
+        lab.expect(right, mistake, f"a request that was not recorded gave {kind}, LookupError is right")
+
+
+async def check_secret(task, lab):
+    """The key is not in the file."""
+    tapes = Tapes(lab)
+    (await lab.call(tapes.ask, task, QUESTION, True)).value
+    written = {path.name: path.read_bytes() for path in files() if path.is_file()}
+    size = sum(map(len, written.values()))
+    lab.expect(size > 0, None, "something was written" if size else "nothing was written")
+    places = [name for name, content in written.items() if SECRET.encode() in content]
+    evidence = f"the key stands in {places[0]!r}" if places else f"no key in {len(written)} files"
+    lab.expect(not places, "secret_recorded", evidence)
+
+
+async def check_match(task, lab):
+    """The same JSON is the same request, however it is written."""
+    tapes = Tapes(lab)
+    recorded = (await lab.call(tapes.ask, task, QUESTION, True)).value
+    for how, raw in (
+        ("in another order", json.dumps(dict(reversed(QUESTION.items()))).encode()),
+        ("with other white space", json.dumps(QUESTION, indent=2).encode()),
+    ):
+        outcome = await lab.call(tapes.ask, task, QUESTION, False, raw=raw)
+        found = outcome.error is None and outcome.result[2] == recorded[2]
+        said = "found" if found else f"not found: {type(outcome.error).__name__}"
+        lab.expect(found, "unstable_body_match", f"the same JSON {how} was {said}")
+
+
+async def check_chunks(task, lab):
+    """A stream comes back in the chunks in which it came."""
+    tapes = Tapes(lab)
+    body = {**QUESTION, "stream": True}
+    made = (await lab.call(ask, httpx2.AsyncClient(transport=tapes.upstream), body)).value
+    recorded = (await lab.call(tapes.ask, task, body, True)).value
+    replayed = (await lab.call(tapes.ask, task, body, False)).value
+    whole = b"".join(recorded[2])
+    same = b"".join(replayed[2]) == whole and replayed[:2] == recorded[:2]
+    lab.expect(same, None, f"status {replayed[0]}, {len(whole)} bytes recorded")
+    evidence = (
+        f"{len(made[2])} chunks were sent, {len(recorded[2])} came while recording, {len(replayed[2])} again"
+    )
+    lab.expect(len(made[2]) == len(recorded[2]) == len(replayed[2]), "chunks_lost", evidence)
+
+
+async def check_status(task, lab):
+    """An error is recorded as well."""
+    tapes = Tapes(lab)
+    wrong = {**QUESTION, "model": "no-such-model"}
+    recorded = (await lab.call(tapes.ask, task, wrong, True)).value
+    replayed = (await lab.call(tapes.ask, task, wrong, False)).value
+    lab.expect(replayed == recorded, None, f"status {recorded[0]} recorded, {replayed[0]} replayed")
