@@ -309,6 +309,16 @@ def test_a_part_is_recorded_afterwards() -> None:
     assert [(s.start, s.end, s.attributes) for s in trace[2:]] == [(0, 1, {"k": 1}), (1, 2, {})]
 
 
+def test_one_request_of_many() -> None:
+    """`within` gives a span and what is inside it at any depth, and nothing of its neighbours."""
+    with recording() as trace:
+        for name in "ab":
+            with span(name), span(f"{name}.1"), span(f"{name}.2"):
+                pass
+    assert [record.name for record in trace.within(4)] == ["b", "b.1", "b.2"]
+    assert trace.within(99) == []
+
+
 def test_the_current_span() -> None:
     """It is the innermost open one; at the top of a recording there is none."""
     with recording() as trace:

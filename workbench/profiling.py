@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 __all__ = ["Block", "LoopLag", "Profile", "compare_profilers", "profile"]
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
-_CLOCKS = tuple(f"{_PACKAGE}{name}{os.sep}" for name in ("clock", "simulator", "tracing"))
+_APPLICATIONS = (f"{_PACKAGE}rag{os.sep}", f"{_PACKAGE}practice{os.sep}")
 _ELSEWHERE = "(elsewhere)"
 _LIBRARIES = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib")})
 
 
 def _is_own(file: str) -> bool:
-    """Whether a frame is of the program itself: not of Python, of a package or of what only waits for it."""
+    """Whether a frame is of the program itself, not of Python, of a package or of this one's lower layers."""
     if file.startswith(_PACKAGE):
-        return not file.startswith((*_CLOCKS, __file__))
+        return file.startswith(_APPLICATIONS)
     return not file.startswith(("<built-in", "<frozen", *_LIBRARIES))
 
 

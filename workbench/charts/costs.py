@@ -73,7 +73,8 @@ def loop_lag(lag: LoopLag, *, title: str = "") -> Chart:
     if lag.samples:
         times, late = zip(*lag.samples, strict=True)
         axis.vlines(times, 0, late, color=BLUE, linewidth=1.5)
-    for block in sorted(lag.blocks, key=lambda block: -block.seconds)[:3]:
+    worst = {block.function: block for block in sorted(lag.blocks, key=lambda block: block.seconds)}
+    for block in worst.values():  # of each function
         axis.plot(block.at, block.seconds, "v", color=RED, markersize=5)
         label = plain(f"{block.function} {seconds(block.seconds)}")
         axis.annotate(

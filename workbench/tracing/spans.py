@@ -109,6 +109,14 @@ class Trace(Sequence[SpanRecord]):
     def __repr__(self) -> str:
         return f"<Trace: {len(self)} spans>"
 
+    def within(self, number: int) -> list[SpanRecord]:
+        """One span and all that is inside it, such as one request of many."""
+        found: dict[int, SpanRecord] = {}
+        for record in self._records:
+            if record.number == number or record.parent in found:
+                found[record.number] = record
+        return list(found.values())
+
     def to_frame(self) -> pd.DataFrame:
         """One row for each span.
 
