@@ -16,7 +16,7 @@ LAYERS = """
     0 vocabulary   errors messages clock tokens
     1 machines     events limits partial_json prices resilience
     2 wire         wire
-    3 instruments  tracing progress limiter redaction streams ledger profiling scratch
+    3 instruments  tracing progress limiter redaction streams ledger profiling scratch credentials audit
     4 provider     simulator
     5 adapters     providers cassettes
     6 drivers      background calls fanout relay

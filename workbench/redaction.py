@@ -11,6 +11,7 @@ found: what is redacted once does not change any more.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from bisect import bisect_right
@@ -19,7 +20,7 @@ from itertools import accumulate
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-__all__ = ["KEYS", "REDACTED", "Redactor", "keys_in_use"]
+__all__ = ["KEYS", "REDACTED", "RedactedText", "RedactingFilter", "Redactor", "keys_in_use"]
 
 REDACTED = "*REDACTED*"  # an asterisk is in no key: what it is put beside forms no new one
 
@@ -274,3 +275,51 @@ def _meaning(text: str, start: int, end: int) -> tuple[str, Sequence[int]]:
     characters += raw[at:]
     places += range(start + at, end + 1)
     return "".join(characters), places
+
+
+class RedactingFilter(logging.Filter):
+    """Takes secrets out of log records, tracebacks included: ``handler.addFilter(RedactingFilter())``.
+
+    Args:
+        redactor: what it takes out; by default what has the form of a key, and the keys in the environment.
+    """
+
+    def __init__(self, redactor: Redactor | None = None) -> None:
+        super().__init__()
+        self._redactor = redactor or Redactor(values=keys_in_use().values())
+        self._format = logging.Formatter().formatException
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Redact the record in place, and let it pass."""
+        record.msg, record.args = self._redactor.text(record.getMessage()), ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self._format(record.exc_info)
+        if record.exc_text:
+            record.exc_text = self._redactor.text(record.exc_text)  # formatters print this, where it is set
+        return True
+
+
+class RedactedText:
+    """Takes secrets out of a text that comes in pieces, also those that are cut in two.
+
+    What may be the beginning of a secret waits for its end, that is for white space: no key has any.  A
+    private key of several lines is not known here.
+
+    Args:
+        redactor: what it takes out.
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor, self._rest = redactor, ""
+
+    def feed(self, piece: str) -> str:
+        """What may be shown after this piece."""
+        text = self._rest + piece
+        end = max((match.end() for match in re.finditer(r"\s", text)), default=0)
+        self._rest = text[end:]
+        return self._redactor.text(text[:end])
+
+    def end(self) -> str:
+        """What is left, when the text has ended."""
+        rest, self._rest = self._rest, ""
+        return self._redactor.text(rest)

@@ -159,6 +159,18 @@ class Simulator:
         with self._line.lock:
             return self._engine.log(self._line.timeline.latest())
 
+    def revoke(self, key: str) -> None:
+        """Refuse `key` from now on (401); requests that are under way are still answered.
+
+        Raises:
+            ConfigurationError: it is none of the simulator's `keys`.
+        """
+        with self._line.lock:
+            keys = self._engine.keys or {}
+            if key not in keys:
+                raise ConfigurationError("this is no key that the simulator accepts: Simulator(keys=…)")
+            self._engine.keys = {each: scopes for each, scopes in keys.items() if each != key}
+
     def now(self) -> float:
         """Seconds on the simulator's timeline, on which its log and its outages are."""
         return self._line.timeline.now()
