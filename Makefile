@@ -18,6 +18,10 @@ unexport JUPYTER_PATH PYTHONPATH PYTHONHOME VIRTUAL_ENV
 offline := env -u WORKBENCH_PROVIDER -u WORKBENCH_CASSETTES -u WORKBENCH_TOKENIZER \
   -u OPENAI_API_KEY -u ANTHROPIC_API_KEY WORKBENCH_PRACTICE_DIR='$(CURDIR)/.practice'
 
+# Notebooks run with this key in their environment: in an output it would be a difference, in a file a secret.
+canary  := no-notebook-shows-this-key
+planted := env OPENAI_API_KEY=$(canary) ANTHROPIC_API_KEY=$(canary)-either
+
 # $(call step,heading,command): run it, and say how long it took.
 define step
 @printf '\n== %s\n' '$(1)'; TIMEFORMAT='   %1R s'; time $(offline) $(2)
@@ -36,7 +40,8 @@ lab: $(stamp) ## JupyterLab on the notebooks, for this machine only
 test: lint ## everything: lint, types, tests, notebooks, browser
 	$(call step,tests,pytest --numprocesses=2 --dist=loadfile)
 	$(call step,notebooks against their stored outputs,\
-	  pytest --nbval --nbval-current-env --nbval-cell-timeout=120 --numprocesses=2 --dist=loadfile notebooks)
+	  $(planted) pytest --nbval --nbval-current-env --nbval-cell-timeout=120 --numprocesses=2 --dist=loadfile notebooks)
+	$(call step,no file has the key that was planted,$(planted) python -m tools.secret_scan)
 	$(call step,browser,pytest -m browser -rs)
 
 lint: $(stamp) ## ruff, mypy, pyright on the public API, notebooks as stored, secrets

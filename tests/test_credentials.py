@@ -178,7 +178,7 @@ def test_no_repr_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
 @pytest.mark.parametrize("patient", [True, False])
 def test_rotation_under_load(kind: str, patient: bool) -> None:
-    """Of 200 calls in flight none fails, if the old key is revoked after its calls have ended; else some do."""
+    """Of 200 calls none fails if the old key is revoked after its calls have ended; else some do."""
     old, new = KEYS[:2]
     sim = Simulator(keys=[old, new], slots=20, faults=Faults(error_rate=0.1))
     key = RotatingKey(SecretStr(old))

@@ -560,6 +560,16 @@ STATE = """\
 """
 
 
+def test_errors_show_no_key(kernel: Kernel) -> None:
+    """What has the form of a key, or is one of the environment's, is in no part of an error's message."""
+    kernel.run("import os; os.environ['OTHER_API_KEY'] = secret = 'a-key-of-no-known-form'")
+    error = kernel.run('raise ValueError(f\'wrong: {secret} and {"sk-proj-" + "x" * 24}\')').error
+    assert error["evalue"] == "wrong: *REDACTED* and *REDACTED*"
+    assert "no-known-form" not in str(error)
+    assert "x" * 24 not in str(error)
+    kernel.run("del os.environ['OTHER_API_KEY']")
+
+
 def test_cells_are_given_to_the_tools(kernel: Kernel) -> None:
     """Type errors stand under the cell at its own lines; files and tests are made of cells."""
     checked = kernel.run("%%typecheck\nx: int = 'one'")

@@ -34,6 +34,7 @@ from typing import Any, TypeAlias, cast
 from IPython.core.error import UsageError
 
 from workbench import clock, scratch
+from workbench.redaction import Redactor, keys_in_use
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
@@ -48,6 +49,7 @@ def load_ipython_extension(shell: Shell) -> None:
         _loaded[shell] = undo = contextlib.ExitStack()
         undo.enter_context(_virtual_magic(shell))
         undo.enter_context(_tool_magics(shell))
+        undo.enter_context(_no_keys_in_tracebacks(shell))
         undo.enter_context(_short_tracebacks(shell))
         undo.enter_context(_signals_wake_the_loop())
 
@@ -182,6 +184,20 @@ def _short_tracebacks(shell: Shell) -> Iterator[None]:
     shell.showtraceback = showtraceback
     yield
     shell.showtraceback = show
+
+
+@contextlib.contextmanager
+def _no_keys_in_tracebacks(shell: Shell) -> Iterator[None]:
+    """Have an error shown, and so stored with its notebook, without keys: an SDK's message may quote one."""
+    show = shell._showtraceback
+
+    def showtraceback(kind: type[BaseException], error: BaseException, lines: list[str]) -> None:
+        redactor = Redactor(values=keys_in_use().values())
+        show(kind, redactor.text(str(error)), [redactor.text(line) for line in lines])
+
+    shell._showtraceback = showtraceback
+    yield
+    shell._showtraceback = show
 
 
 def _has_group(error: BaseException | None) -> bool:
