@@ -65,6 +65,10 @@ class Embedder:
         empty = np.empty((0, self.dimensions), np.float32)
         return np.stack([known[key] for key in keys]) if keys else empty
 
+    async def embed_query(self, question: str) -> NDArray[np.float32]:
+        """The vector of a question; questions are not remembered, since most are asked once."""
+        return np.asarray((await self._request([question]))[0], np.float32)
+
     def _key(self, text: str) -> str:
         about = f"{self.model}\0{self.dimensions}\0{text}"
         return hashlib.blake2b(about.encode(errors="replace"), digest_size=16).hexdigest()

@@ -141,7 +141,7 @@ class Pipeline:
         found: list[int] = []
         async with _stage("vector", self._deadlines.vector, result):
             with span("embed"):
-                (query,) = await self.corpus.embedder.embed([result.question])
+                query = await self.corpus.embedder.embed_query(result.question)
             with span("search"):
                 found = self.corpus.vectors.search(query, self._candidates)
         return found

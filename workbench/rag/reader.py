@@ -27,15 +27,15 @@ def extractive_reader(request: Request) -> str | None:
     if request.response_format is None or not isinstance(asked, dict) or asked.keys() != _PROMPT:
         return None
     wanted = stems(asked["question"])
-    found = []
+    found = {}
     for source in asked["sources"]:
         name = stems(source["name"])
         for sentence, _ in sentences(_LINE_END.sub(" ", source["text"])):
             said = stems(sentence)
             if len(wanted & (said | name)) >= min(2, len(wanted)) and wanted & said:
                 score = (len(wanted & said) + len(wanted & name) / 2) / (6 + len(said)) ** 0.5
-                found.append((score, source["source"], sentence))
-    best = sorted(found, key=lambda passage: -passage[0])[:_PASSAGES]
+                found.setdefault(sentence, (score, source["source"], sentence))
+    best = sorted(found.values(), key=lambda passage: -passage[0])[:_PASSAGES]
     if not best:
         return json.dumps({"answer": "The sources do not say.", "citations": []})
     text = " ".join(f"{sentence} [{number}]" for _, number, sentence in best)
