@@ -16,7 +16,7 @@ from typing import Any, Self
 from workbench.background import Background
 from workbench.errors import ProviderError, RagError
 from workbench.events import Accumulator
-from workbench.messages import Request, Usage
+from workbench.messages import Usage
 from workbench.providers.base import Provider
 from workbench.rag.answering import Answer, grounded_request, parse_answer, partial_text
 from workbench.rag.chunking import Chunk
@@ -158,33 +158,23 @@ class Pipeline:
                 result.question, result.sources, model=self._model, max_tokens=self._max_tokens
             )
         so_far = Accumulator()
-        async with _stage("generate", self._deadlines.generate, result) as attributes:
-            await self._generate(request, so_far, attributes)
+        async with _stage("generate", self._deadlines.generate, result):
+            async with Metered(self._provider.stream(request)) as events:  # closed, however it ends
+                async for event in events:
+                    so_far.add(event)
             result.usage = so_far.completion().usage
         async with _stage("parse", None, result):
             result.text = partial_text(so_far.text)
             if "generate" not in result.missed:
                 result.answer = parse_answer(so_far.text, result.sources)
 
-    async def _generate(self, request: Request, so_far: Accumulator, attributes: dict[str, Any]) -> None:
-        async with Metered(self._provider.stream(request)) as stream:
-            async for event in stream:
-                so_far.add(event)
-        usage = so_far.completion().usage
-        attributes |= {
-            "gen_ai.request.model": request.model,
-            "gen_ai.usage.input_tokens": usage.input_tokens,
-            "gen_ai.usage.output_tokens": usage.output_tokens,
-            "ttft": stream.metrics.ttft,
-        }
-
 
 @asynccontextmanager
-async def _stage(name: str, deadline: float | None, result: Result) -> AsyncIterator[dict[str, Any]]:
-    """A span with a deadline, whose failure is noted and does not go further; gives its attributes."""
+async def _stage(name: str, deadline: float | None, result: Result) -> AsyncIterator[None]:
+    """A span with a deadline, whose failure is noted and does not go further."""
     try:
-        with span(name) as record:
+        with span(name):
             async with asyncio.timeout(deadline):
-                yield record.attributes
+                yield
     except (TimeoutError, ProviderError, RagError, sqlite3.Error) as error:
         result.missed[name] = error

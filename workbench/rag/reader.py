@@ -27,7 +27,7 @@ def extractive_reader(request: Request) -> str | None:
     if request.response_format is None or not isinstance(asked, dict) or asked.keys() != _PROMPT:
         return None
     wanted = stems(asked["question"])
-    found = {}
+    found: dict[str, tuple[float, int, str]] = {}
     for source in asked["sources"]:
         name = stems(source["name"])
         for sentence, _ in sentences(_LINE_END.sub(" ", source["text"])):
