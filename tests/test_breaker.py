@@ -194,6 +194,16 @@ def test_a_clock_that_begins_again() -> None:
     assert call(breaker, 3.0)
 
 
+def test_a_time_window_on_a_clock_that_begins_again() -> None:
+    """What a time window has seen on a clock that has begun again since is forgotten."""
+    breaker = CircuitBreaker(seconds=10, minimum_calls=4, failure_rate=0.5)
+    calls(breaker, "xxx", now=5000.0)
+    calls(breaker, "..x", now=3.0)
+    assert breaker.state is State.CLOSED
+    calls(breaker, "x", now=2.99)  # another thread, which has read the clock a little earlier
+    assert breaker.state.value == "open"
+
+
 # -- half-open -----------------------------------------------------------------------------------------
 
 

@@ -383,6 +383,24 @@ def test_a_stream_that_ends_before_it_has_begun_is_retried() -> None:
     run(main)
 
 
+def test_a_stream_without_events() -> None:
+    """A stream that ends at once, from a server that is no real one, is a lost connection, and is retried."""
+
+    class Empty(Fake):
+        async def stream(self, request: wb.Request) -> AsyncIterator[Event]:
+            self.calls += 1
+            for event in list[Event]():
+                yield event
+
+    async def main() -> None:
+        empty = Empty()
+        with pytest.raises(ProviderConnectionError, match="no events"):
+            await drained(wb.Resilient(retry=RETRY).provider(empty).stream(ASK))
+        assert empty.calls == 4
+
+    run(main)
+
+
 def test_a_stream_counts_when_it_has_ended() -> None:
     """A stream that breaks off is a failure for the breaker; one that its consumer leaves is nothing."""
     breaker = wb.CircuitBreaker.after_failures(1)

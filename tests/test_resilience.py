@@ -199,6 +199,16 @@ def test_the_gradients_arithmetic() -> None:
     assert interval(4.0, 10.0, 1) == pytest.approx(12.168)  # the limit is not what bounds the calls
 
 
+def test_the_gradient_forgets_a_load_that_has_gone() -> None:
+    """Where the long-term latency is twice the present one, it falls by 5 % an interval."""
+    limit = GradientLimit(initial=10, window=600)
+    for now, took in ((1.0, 10.0), (2.0, 1.0)):
+        for _ in range(10):
+            assert limit.acquire(now)
+            limit.record((10, now), now, took=took)
+    assert limit._long == pytest.approx((10 + 1) / 2 * 0.95)
+
+
 def test_threads_share_a_limit() -> None:
     """Of 200 threads at once exactly as many are admitted as the limit says."""
     limit, start, admitted = AIMDLimit(initial=7), threading.Barrier(200), list[bool]()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 import threading
+from abc import ABC, abstractmethod
 
 from workbench.errors import ConfigurationError
 from workbench.resilience.breaker import Permit
@@ -16,7 +17,7 @@ from workbench.resilience.retry import is_retryable
 __all__ = ["AIMDLimit", "ConcurrencyLimit", "GradientLimit"]
 
 
-class ConcurrencyLimit:
+class ConcurrencyLimit(ABC):
     """Admits calls while fewer than the limit are in flight; how that moves is for the subclass to say.
 
     Safe to use from several threads.
@@ -66,8 +67,9 @@ class ConcurrencyLimit:
         """Seconds after which to ask again: 0, since another call may end at any time."""
         return 0.0
 
+    @abstractmethod
     def _next(self, now: float, took: float, in_flight: int, dropped: bool) -> float:
-        raise NotImplementedError
+        """The limit after an answer."""
 
 
 class AIMDLimit(ConcurrencyLimit):
