@@ -76,8 +76,8 @@ class Resilient:
         concurrency: refuses calls above a number in flight.
         hedge: asks a second time where an answer takes unusually long.
         timeout: seconds for each attempt; of a stream, until its first event.
-        cost: from its arguments, the tokens that a call is expected to be charged for, for `limit`; the answer
-            of a provider corrects it.
+        cost: from its arguments, the tokens that a call is expected to be charged for, for `limit`; a
+            provider's answer corrects it.
         rng: where the jitter comes from; None: the global `random`, which a virtual run seeds.
     """
 
