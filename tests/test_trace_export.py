@@ -17,12 +17,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from workbench.calls import Resilient
 from workbench.clock import run
 from workbench.errors import ConfigurationError
 from workbench.fanout import fan_out
+from workbench.limiter import RateLimiter
 from workbench.messages import Request
 from workbench.providers import AnthropicProvider, OpenAIProvider
-from workbench.simulator import Simulator
+from workbench.resilience import RetryPolicy
+from workbench.simulator import Faults, Outage, Simulator
 from workbench.streams import StreamMetrics
 from workbench.tracing import Trace, recording, span
 
@@ -92,6 +95,26 @@ def test_one_logical_call_has_one_span() -> None:
     assert [record.name for record in trace] == ["chat gpt-5.5", "attempt", "ttft", "decode"]
     assert "gen_ai.usage.input_tokens" in trace[0].attributes
     assert "gen_ai.usage.input_tokens" not in trace[1].attributes
+
+
+def test_attempts_backoff_and_queue_have_spans_of_their_own() -> None:
+    """A call under policies shows all that it waited for, and is one call."""
+    sim = Simulator(seed=1, faults=Faults(outages=(Outage(start=0, end=0.2),)))
+    policies = Resilient(retry=RetryPolicy(attempts=6), limit=RateLimiter(rpm=60))
+    provider = policies.provider(OpenAIProvider(sim.openai()))
+
+    async def main() -> None:
+        async for _ in provider.stream(request()):
+            pass
+
+    with recording() as trace:
+        run(main)
+    names = [record.name for record in trace]
+    assert {"chat gpt-5.5", "queue", "attempt", "backoff", "ttft", "decode"} <= set(names)
+    assert names.count("chat gpt-5.5") == 1
+    assert names.count("attempt") == len(sim.log) == names.count("backoff") + 1
+    (call,) = (record for record in trace if record.parent is None)
+    assert sum(trace.to_frame()["critical"]) == pytest.approx(call.duration)
 
 
 def test_a_stream_that_is_dropped_leaves_the_trace_whole() -> None:
