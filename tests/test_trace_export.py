@@ -126,6 +126,19 @@ def test_a_stream_that_is_dropped_leaves_the_trace_whole() -> None:
     assert "decode" in spans
 
 
+def test_a_stream_that_is_left_before_its_first_token() -> None:
+    """It was never decoded: all of its time was the wait for a first token."""
+
+    async def main() -> None:
+        stream = OpenAIProvider(Simulator(seed=1).openai()).stream(request())
+        await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]  # a generator
+
+    with recording() as trace:
+        run(main)
+    assert [record.name for record in trace] == ["chat gpt-5.5", "ttft"]
+
+
 def test_an_error_before_the_first_token() -> None:
     """A call that fails has its error, and no phases that it did not reach."""
     sim = Simulator(seed=1)
