@@ -5,7 +5,7 @@ import httpx2
 import openai
 
 MODEL = "gpt-5.5"
-SECRET = "sk-practice-0123456789abcdefghij"
+SECRET = "-".join(("sk", "practice", "0123456789abcdefghij"))  # no scan shall take it for a real one
 QUESTION = {"model": MODEL, "messages": [{"role": "user", "content": "What is jitter?"}], "stream": False}
 OTHER = {**QUESTION, "messages": [{"role": "user", "content": "What is a budget?"}]}
 URL = "http://127.0.0.1/v1/chat/completions"
