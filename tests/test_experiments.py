@@ -319,6 +319,29 @@ def test_metrics_of_a_run() -> None:
     assert run.time_to_recover(25) == 0
 
 
+def test_retries_without_an_end() -> None:
+    """Calls that would never end are unfinished when the play is over; if they take no time, they are refused."""
+
+    def scenario(network: float) -> wb.Scenario:
+        return wb.Scenario(
+            arrivals=wb.Arrivals.replay([0.0, 1.0]),
+            service=wb.Service(outages=((0.5, 99.0),)),
+            client=lambda: wb.Resilient(
+                retry=RetryPolicy(attempts=None, max_elapsed=None, backoff=Backoff(0))
+            ),
+            network=network,
+            seconds=5,
+            drain=5,
+        )
+
+    calls = wb.play(scenario(0.05)).to_frame().sort_values("call")
+    assert calls["outcome"].tolist() == ["unfinished"] * 2
+    assert calls["ended"].tolist() == [10, 10]
+    assert calls["attempts"].tolist() == pytest.approx([95, 89], abs=2)
+    with pytest.raises(ConfigurationError, match="add a backoff, or a network"):
+        wb.play(scenario(0.0))
+
+
 def test_a_hundred_thousand_clients() -> None:
     """100,000 clients, each with policies of its own, are played in a few million steps, not minutes."""
     scenario = wb.Scenario(

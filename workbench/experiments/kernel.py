@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from heapq import heappop, heappush, heapreplace
 
 __all__ = ["Kernel", "Process"]
@@ -71,3 +71,10 @@ class Kernel:
                 raise ValueError(f"{process!r} cannot go on at {wake!r}: it is {now!r} already")
         if until < math.inf:
             self.now = max(self.now, until)
+
+    def close(self) -> None:
+        """End the processes that are left, each where it stands."""
+        for _, _, process in sorted(self._heap, key=lambda entry: entry[1]):
+            if isinstance(process, Generator):
+                process.close()
+        self._heap.clear()

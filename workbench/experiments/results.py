@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OUTCOMES", "Metrics", "Run"]
 
-OUTCOMES = ("ok", "failed", "rejected", "lost")
+OUTCOMES = ("ok", "failed", "rejected", "lost", "unfinished")
 _CALL = ("call", "started", "ended", "attempts", "outcome")
 _ATTEMPT = ("call", "sent", "ended", "waited", "worked", "outcome")
 

@@ -27,6 +27,7 @@ from workbench.resilience.hedge import Hedge
 __all__ = ["Run", "Scenario", "play"]
 
 _TIMEOUT = TimeoutError("no answer in time")
+_AT_ONCE = 1000  # attempts in an instant, after which it is taken for a loop without an end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,8 @@ class Scenario:
         client: makes a client: the policies that all its calls share; it is called anew for each of them.
         clients: how many there are.
         network: seconds of a message's way to the service, and of the answer's way back.
-        seconds: how long calls begin; those that have begun are played to their end.
+        seconds: how long calls begin.
+        drain: seconds for which calls that have begun go on after that; what is left then is "unfinished".
 
     Raises:
         ConfigurationError: there are no clients, or no time.
@@ -51,6 +53,7 @@ class Scenario:
     clients: int = 1
     network: Distribution = 0.0
     seconds: float = 60.0
+    drain: float = 60.0
 
     def __post_init__(self) -> None:
         if self.clients < 1:
@@ -65,6 +68,9 @@ def play(scenario: Scenario, seed: int = 0) -> Run:
     Args:
         scenario: who calls what.
         seed: of all that is random in it; the same seed gives the same result, in any process.
+
+    Raises:
+        ConfigurationError: retries take no time at all, and so would never end.
     """
     return _Play(scenario, seed).run()
 
@@ -84,7 +90,8 @@ class _Play:
     def run(self) -> Run:
         begin = self.scenario.arrivals.until(self.scenario.seconds, random.Random(f"{self.seed} arrivals"))
         self.kernel.start(self._arrivals(begin))
-        self.kernel.run()
+        self.kernel.run(self.scenario.seconds + self.scenario.drain)
+        self.kernel.close()
         return Run(self.scenario, self.seed, self.calls, self.attempts)
 
     def _arrivals(self, instants: Iterable[float]) -> Process:
@@ -96,27 +103,31 @@ class _Play:
             self.kernel.start(self._call(number, self.clients[which], instant))
 
     def _call(self, number: int, client: Resilient, begun: float) -> Process:
-        now, sent = begun, 0
+        outcome, sent, now = "unfinished", 0, begun
         retries = client.retry.begin(begun)
-        while True:
-            attempt = yield from self._attempt(number, client, now)
-            if attempt is None:
+        try:
+            while attempt := (yield from self._attempt(number, client, now)):
+                end, error, made = attempt
+                sent += made
+                if error is None:
+                    retries.success(end)
+                    outcome = "ok"
+                    break
+                wait = retries.after(error, end, self.rng).wait
+                if wait is None:
+                    outcome = "failed"
+                    break
+                if end + wait == begun and sent > _AT_ONCE:
+                    raise ConfigurationError(
+                        f"{sent} attempts have taken no time: add a backoff, or a network"
+                    )
+                now = end + wait
+                if wait:
+                    yield now
+            else:
                 outcome = "rejected"
-                break
-            now, error, made = attempt
-            sent += made
-            if error is None:
-                retries.success(now)
-                outcome = "ok"
-                break
-            wait = retries.after(error, now, self.rng).wait
-            if wait is None:
-                outcome = "failed"
-                break
-            if wait:
-                now += wait
-                yield now
-        self.calls.extend((number, begun, now, sent, OUTCOMES.index(outcome)))
+        finally:
+            self.calls.extend((number, begun, self.kernel.now, sent, OUTCOMES.index(outcome)))
 
     def _attempt(
         self, number: int, client: Resilient, now: float
