@@ -320,7 +320,7 @@ def test_metrics_of_a_run() -> None:
 
 
 def test_retries_without_an_end() -> None:
-    """Calls that would never end are unfinished when the play is over; if they take no time, they are refused."""
+    """Calls without an end are unfinished when the play is over; endless ones at one instant are refused."""
 
     def scenario(network: float) -> wb.Scenario:
         return wb.Scenario(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -69,6 +70,12 @@ def test_the_interval_is_students() -> None:
     assert half_width([float(i) for i in range(21)], 0.99) == pytest.approx(
         2.8453 * 6.2048 / 21**0.5, rel=1e-3
     )
+
+
+def test_no_interval() -> None:
+    """A single value has no interval, nor has a figure that some runs could not give."""
+    assert math.isnan(half_width([1.0]))
+    assert math.isnan(half_width([1.0, math.nan, 2.0]))
 
 
 def test_an_experiment_that_fails() -> None:

@@ -117,7 +117,7 @@ class _Play:
                 if wait is None:
                     outcome = "failed"
                     break
-                if end + wait == begun and sent > _AT_ONCE:
+                if end + wait == now and sent > _AT_ONCE:
                     raise ConfigurationError(
                         f"{sent} attempts have taken no time: add a backoff, or a network"
                     )

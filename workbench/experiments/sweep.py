@@ -73,12 +73,12 @@ def sweep(
 
 
 def half_width(values: Sequence[float], confidence: float = 0.95) -> float:
-    """Half of a mean's confidence interval, by Student's t; NaN for a single value.
+    """Half of a mean's confidence interval, by Student's t; NaN for a single value, or with NaN among them.
 
     The quantile of t is the expansion 26.7.5 of Abramowitz and Stegun: right to 0.2 % from 6 values on,
     3 % too small with 3.
     """
-    if len(values) < 2:
+    if len(values) < 2 or any(map(math.isnan, values)):
         return math.nan
     z, free = statistics.NormalDist().inv_cdf((1 + confidence) / 2), len(values) - 1
     t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
