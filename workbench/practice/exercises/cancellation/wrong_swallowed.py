@@ -1,0 +1,15 @@
+import asyncio
+
+
+async def research(connect, questions):
+    connection = await connect()
+    tasks = [asyncio.create_task(connection.ask(question)) for question in questions]
+    try:
+        return await asyncio.gather(*tasks)
+    except asyncio.CancelledError:
+        return [task.result() for task in tasks if task.done() and not task.cancelled()]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await connection.close()

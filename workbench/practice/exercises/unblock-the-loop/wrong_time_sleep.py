@@ -1,0 +1,14 @@
+import asyncio
+import time
+
+
+async def score_all(fetch, score, ids, limit):
+    places = asyncio.Semaphore(limit)
+
+    async def score_one(number):
+        async with places:
+            while (text := await asyncio.to_thread(fetch, number)) is None:
+                time.sleep(0.5)
+            return await asyncio.to_thread(score, text)
+
+    return await asyncio.gather(*map(score_one, ids))
