@@ -106,7 +106,7 @@ async def check_failure(task, lab):
     outcome = await sink.close()
     told = [record for record, _ in sink.reported]
     unseen = [each for each in lab.unseen() if "never retrieved" in each]
-    evidence = f"2 of 5 records failed, {len(told)} were reported, and {len(sink.sent)} of the others arrived"
+    evidence = f"2 of 5 records failed, {len(told)} were reported, {len(sink.sent)} of the others arrived"
     if unseen:
         evidence = f"{evidence}; asyncio said at the end: {unseen[0]}"
     if not lab.expect({"bad 1", "bad 3"} <= set(told) and not unseen, "exception_unseen", evidence):
@@ -127,11 +127,8 @@ async def check_drained(task, lab):
         await sink.write(*records(count))
         await asyncio.sleep(after)
         outcome = await sink.close()
-        evidence = f"close() came back after {outcome.seconds:.2f} s, and {len(sink.sent)} of {count} records were sent"
-        if outcome.hung:
-            evidence = (
-                f"close() did not come back within 60 s, and {len(sink.sent)} of {count} records were sent"
-            )
+        came = "did not come back within 60 s" if outcome.hung else f"came back after {outcome.seconds:.2f} s"
+        evidence = f"close() {came}, and {len(sink.sent)} of {count} records were sent"
         if not lab.expect(len(sink.sent) >= count, "not_drained", evidence):
             return
         outcome.value
