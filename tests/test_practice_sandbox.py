@@ -114,3 +114,11 @@ def test_an_endless_coroutine_ends(sandbox: Sandbox) -> None:
         source = f"import asyncio\nasync def fan_out(client, prompts, limit):\n{body}\n"
         found = {each.name: each.evidence for each in check_program(exercise, source, sandbox).findings}
         assert "it waits in fan_out(), line" in found["it never ends"]
+
+
+def test_a_system_without_fork_judges_the_same(sandbox: Sandbox) -> None:
+    """A process for each check gives the same report as forks of a warm one, crashes included."""
+    alone = Sandbox(forks=False)
+    for source in (EXERCISE.text("solution.py"), EXERCISE.programs("wrong")["last_event"]):
+        assert str(check_program(EXERCISE, source, alone)) == str(check_program(EXERCISE, source, sandbox))
+    assert judge(alone, "os._exit(3)").findings[0].evidence == "your code ended the process with status 3"

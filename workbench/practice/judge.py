@@ -130,7 +130,8 @@ class _Child:
     def _limit(self) -> None:
         if resource is None:
             return
-        os.setsid()
+        if self._job["forks"]:
+            os.setsid()
         used = 0
         if (statm := Path("/proc/self/statm")).exists():
             used = int(statm.read_text().split()[0]) * resource.getpagesize()
@@ -207,11 +208,10 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nothing, number)
-    forks = hasattr(os, "fork")
-    warm = not forks
+    warm = False
     for line in jobs:
         job = json.loads(line)
-        if job["simulated"] and not warm:
+        if job["simulated"] and job.get("forks", True) and not warm:
             warm = True
             _warm_up()
             gc.collect()
@@ -225,7 +225,8 @@ def main() -> None:
             while rest:
                 rest = rest[os.write(channel, rest) :]
 
-        if not forks:
+        if not job["forks"]:
+            send({"pid": os.getpid()})
             _Child(job, send).run()
         pid = os.fork()
         if not pid:

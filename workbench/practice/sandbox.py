@@ -60,10 +60,19 @@ class Sandbox:
         cpu: seconds that each check may compute; a usual one takes a twentieth of one.
         wall: seconds that each may take in all.
         memory_bytes: that each may have, on top of what the judge itself has.
+        forks: keep one process warm and fork it; False: start one for each check, as systems without fork do.
     """
 
-    def __init__(self, *, cpu: float = 3.0, wall: float = 10.0, memory_bytes: int = _MEMORY_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        cpu: float = 3.0,
+        wall: float = 10.0,
+        memory_bytes: int = _MEMORY_BYTES,
+        forks: bool = hasattr(os, "fork"),
+    ) -> None:
         self._limits = {"cpu": cpu, "wall": wall, "memory_bytes": memory_bytes}
+        self._forks = forks
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         atexit.register(self.close)
@@ -71,7 +80,8 @@ class Sandbox:
     def warm(self, exercise: Exercise) -> None:
         """Start the process, and let it import what the exercise needs, without waiting for it."""
         with self._lock:
-            self._ask(simulated=exercise.simulated)
+            if self._forks:
+                self._ask(simulated=exercise.simulated)
 
     def close(self) -> None:
         """End the process."""
@@ -94,7 +104,6 @@ class Sandbox:
         assert process.stdout
         found: dict[str, Any] = {}
         timer = threading.Timer(self._limits["wall"] + 5, lambda: _kill(found.get("pid"), process))
-        timer.start()
         try:
             self._ask(
                 simulated=exercise.simulated,
@@ -103,15 +112,19 @@ class Sandbox:
                 source=source,
                 cwd=cwd,
                 word=word,
+                forks=self._forks,
                 **self._limits,
             )
             for line in process.stdout:
                 if line.startswith(word):
                     with contextlib.suppress(ValueError):
                         found |= json.loads(line.removeprefix(word))
+                if "pid" in found and not timer.ident:
+                    timer.start()
                 if "ended" in found:
                     break
             else:
+                found["ended"] = process.wait()
                 self._stop()
                 if "pid" not in found:
                     raise ChildProcessError("the process that judges practice code did not start")
@@ -187,7 +200,7 @@ def _death(code: int | None) -> tuple[str, str, str]:
 
 def _kill(pid: int | None, process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError):
-        if pid is None:
+        if pid is None or pid == process.pid:
             process.kill()
         else:
             os.killpg(pid, signal.SIGKILL)

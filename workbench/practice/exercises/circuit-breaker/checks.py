@@ -64,6 +64,15 @@ async def check_passes_on(task, lab):
     )
 
 
+async def check_side_by_side(task, lab):
+    """While it is closed, calls run side by side."""
+    trial = Trial(task, lab)
+    trial.takes = 1.0
+    outcomes = await asyncio.gather(*(lab.call(trial.breaker.call, trial.provider) for _ in range(5)))
+    seconds = max(outcome.end for outcome in outcomes)
+    lab.expect(seconds < 1.5, None, f"5 calls at once, of 1 s each, took {seconds:.1f} s")
+
+
 async def check_minimum(task, lab):
     """A few calls are too few to judge by."""
     trial = Trial(task, lab)

@@ -60,6 +60,7 @@ async def check_lines(task, lab):
         (b"data: a\rdata: b\r\rdata: c\r\r", [("message", "a\nb"), ("message", "c")]),
         (b": hello\ndata: a\n:data: no\n\n", [("message", "a")]),
         (b"data: a\ndata: b\ndata\n\n", [("message", "a\nb\n")]),
+        ("data: a\u2028b\x0cc\n\n".encode(), [("message", "a\u2028b\x0cc")]),
         (b"event: ping\n\ndata: a\n\n", [("message", "a")]),
         (b"data: a:b\nid: 7\nretry: 10\ndatas: c\n\n", [("message", "a:b")]),
     ):
