@@ -81,7 +81,7 @@ async def check_failure(task, lab):
         )
         return
     failed = [index for index, each in enumerate(outcome.value) if isinstance(each, Exception)]
-    kept = sum(mine == text_of(prompt) for mine, prompt in zip(outcome.value, PROMPTS, strict=False))
+    kept = sum(text_of(prompt) in outcome.value for prompt in PROMPTS[:12] if prompt != REFUSED)
     if not lab.expect(
         kept == 11, "one_failure_loses_all", f"one of 12 calls failed, and {kept} answers came back"
     ):
