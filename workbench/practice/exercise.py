@@ -7,6 +7,7 @@ claims) is read from their source.
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from workbench.errors import ConfigurationError
 __all__ = ["FOLDER", "Check", "Exercise", "Mistake", "names"]
 
 FOLDER = Path(__file__).parent / "exercises"
+_SDK = re.compile(r"lab\.simulator\(|import (openai|anthropic|httpx2)|from (openai|anthropic|httpx2)")
 _FENCE = "+++\n"
 
 
@@ -111,8 +113,8 @@ class Exercise:
 
     @property
     def simulated(self) -> bool:
-        """Whether its checks use a simulated provider, and so the SDKs, which take long to import."""
-        return "lab.simulator(" in self.text("checks.py")
+        """Whether a provider is simulated for it, or it uses an SDK: to import those takes long."""
+        return bool(_SDK.search(self.text("checks.py") + self.text("solution.py")))
 
     def checks(self) -> list[Check]:
         """Its checks, in their order."""

@@ -209,6 +209,7 @@ def main() -> None:
     for number in (0, 1, 2):
         os.dup2(nothing, number)
     warm = False
+    gc.freeze()
     for line in jobs:
         job = json.loads(line)
         if job["simulated"] and job.get("forks", True) and not warm:

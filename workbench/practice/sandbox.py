@@ -146,7 +146,7 @@ class Sandbox:
         if self._process is None or self._process.poll() is not None:
             environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "workbench.practice.judge"],
+                [sys.executable, "-P", "-m", "workbench.practice.judge"],  # -P: no modules from where we are
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
