@@ -38,7 +38,7 @@ def told(names):
 
 
 async def check_all_in(task, lab):
-    """If every source answers in time, all answers come back, as soon as they are there."""
+    """If every source answers in time, all answers come back."""
     trial = Trial(lab, FAST)
     outcome = await lab.call(task, trial.sources, "What is new?", 5.0, 2)
     answers, missing = both(outcome.value)
@@ -46,11 +46,6 @@ async def check_all_in(task, lab):
     lab.expect(right, None, f"answers from {told(answers)}; missing: {told(missing)}")
     asked = {call.args for call in lab.calls()}
     lab.expect(asked == {("What is new?",)}, None, f"the sources were asked {sorted(asked)!r}")
-    top = peak(lab.calls())
-    lab.expect(top.count <= 2, None, f"{top}, the limit is 2")
-    lab.expect(
-        outcome.seconds < 0.95, None, f"it took {outcome.seconds:.2f} s, with two places 0.90 s are enough"
-    )
 
 
 async def check_none(task, lab):
@@ -79,6 +74,8 @@ async def check_partial(task, lab):
     evidence = f"within 1 s, {told(came)} had answered; answers came back from {told(answers)}"
     if not lab.expect(set(came) <= set(answers), "loses_partial", evidence) or outcome.seconds > 1.001:
         return
+    if peak(lab.calls()).count > 2:
+        return  # others than these are in time then
     lab.expect(sorted(answers) == sorted(IN_TIME), None, evidence)
     late = [name for name in MIXED if name not in IN_TIME]
     right = sorted(missing) == sorted(late) and all(
@@ -120,3 +117,13 @@ async def check_failure(task, lab):
     lab.expect(sorted(answers) == ["code", "docs"], None, f"one of 3 failed; answers from {told(answers)}")
     why = missing.get("broken")
     lab.expect(isinstance(why, SourceError), None, f"it raised SourceError, and missing tells {why!r}")
+
+
+async def check_places(task, lab):
+    """So many sources are asked at a time as may be, and nothing is waited for that is not needed."""
+    trial = Trial(lab, FAST)
+    outcome = await lab.call(task, trial.sources, "What is new?", 5.0, 2)
+    top = peak(lab.calls())
+    lab.expect(top.count <= 2, None, f"{top}, the limit is 2")
+    evidence = f"it took {outcome.seconds:.2f} s, with two places 0.90 s are enough"
+    lab.expect(outcome.seconds < 0.95, None, evidence)
