@@ -5,6 +5,7 @@ Every search gives the numbers of chunks, the best first.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ __all__ = ["LexicalIndex", "VectorIndex", "fuse", "split_names"]
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
+_STEPS = 8
 _MOST_WORDS = 64  # of a question that are searched for
 _TABLE = "CREATE VIRTUAL TABLE passages USING fts5(name, text, content='', tokenize='porter unicode61')"
 _FIND = "SELECT rowid FROM passages WHERE passages MATCH ? ORDER BY bm25(passages, 3, 1), rowid LIMIT ?"
@@ -30,8 +32,9 @@ _FIND = "SELECT rowid FROM passages WHERE passages MATCH ? ORDER BY bm25(passage
 class VectorIndex:
     """Vectors of length 1, searched by their angle: exactly, or approximately in a graph (HNSW).
 
-    Built by one thread in one order, the graph of the same vectors is the same (on processors of one kind:
-    sums are rounded as their vector units do).
+    The graph holds them as whole numbers of one byte: a quarter of the memory, at the price of a few
+    hundredths of recall.  Sums of whole numbers are not rounded, so that, built by one thread in one order,
+    it is the same graph on any processor.
 
     Args:
         vectors: shape (chunks, dimensions).
@@ -54,17 +57,17 @@ class VectorIndex:
         self._graph = Index(
             ndim=self.vectors.shape[1],
             metric="ip",
-            dtype="f32",
+            dtype="i8",
             connectivity=connectivity,
             expansion_add=expansion_add,
             expansion_search=expansion_search,
         )
         if len(vectors):
-            self._graph.add(np.arange(len(vectors)), self.vectors, threads=1)
+            self._graph.add(np.arange(len(vectors)), _in_bytes(self.vectors), threads=1)
 
     def search(self, query: NDArray[np.float32], k: int) -> list[int]:
         """The `k` chunks nearest to `query`, as far as the graph finds them."""
-        return [int(key) for key in self._graph.search(query, k, threads=1).keys]
+        return [int(key) for key in self._graph.search(_in_bytes(query), k, threads=1).keys]
 
     def exact(self, query: NDArray[np.float32], k: int) -> list[int]:
         """The `k` chunks nearest to `query`, of all of them; of equals, the first."""
@@ -74,6 +77,13 @@ class VectorIndex:
         """Which share of the exact `k` nearest the graph finds, in the mean over `queries`."""
         shares = [len({*self.search(q, k)} & {*self.exact(q, k)}) / k for q in queries]
         return float(np.mean(shares))
+
+
+def _in_bytes(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Of each coordinate eight steps to its usual size, which is 1/√dimensions, and at most 127."""
+    steps = np.rint(vectors * np.float32(_STEPS * math.sqrt(vectors.shape[-1])))
+    whole: NDArray[np.int8] = np.clip(steps, -127, 127).astype(np.int8)
+    return whole
 
 
 class LexicalIndex:
