@@ -119,6 +119,8 @@ async def check_parallel(task, lab):
     asked = [("weather", {"city": "Zürich"}), ("search", {"query": "tides"}), ("search", {"query": "snow"})]
     agent = Agent(task, lab, calls(*asked), answer("Done."))
     outcome = await agent.run()
+    if len(agent.seen) < 2:
+        outcome.value
     results = agent.results()
     evidence = f"the model asked for call_1, call_2, call_3, and was told results for {named(results)}"
     if not agent.ran():
@@ -143,8 +145,9 @@ async def check_tool_fails(task, lab):
     )
     outcome = await agent.run()
     evidence = f"weather raised ConnectionError, and {told(outcome)}"
-    if not lab.expect(outcome.error is None and not outcome.hung, "error_kills_loop", evidence):
+    if not lab.expect(outcome.error is None, "error_kills_loop", evidence):
         return
+    outcome.value
     results = agent.results()
     evidence = (
         f"weather failed, search did not: the model was told results for {named(results)} of call_1, call_2"
