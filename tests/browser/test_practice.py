@@ -44,11 +44,11 @@ def test_a_mock_interview_from_its_start_to_the_report(lab: Lab) -> None:
         mistake = exercise.mistakes[key.split("__")[0]]
         said = solve(page, exercise, wrong)
         assert mistake.name in said
-        assert mistake.says in said
+        assert mistake.says.replace("`", "") in said  # they are set as code
         assert f"{exercise.title}: not yet" in said
         said = solve(page, exercise, exercise.text("solution.py"))
         assert f"{exercise.title}: right" in said
-        assert exercise.follow_ups[0] in said
+        assert exercise.follow_ups[0].replace("`", "") in said
         page.evaluate(_ACTIVATE, "practice.ipynb")
         page.wait_for_function(
             "() => window.jupyterapp.shell.currentWidget?.context?.path === 'practice.ipynb'"

@@ -24,7 +24,8 @@ from typing import Any, TextIO, cast
 
 from workbench import clock
 from workbench.practice.exercise import Exercise
-from workbench.practice.probes import MODEL, Fault, Lab, fault_of, learner_frame
+from workbench.practice.faults import Fault, fault_of, learner_frame
+from workbench.practice.probes import MODEL, Lab
 from workbench.simulator import Simulator
 
 try:

@@ -22,24 +22,15 @@ from typing import Any
 
 from workbench.clock import VirtualTimeLoop
 from workbench.practice.clocks import Clocks
+from workbench.practice.faults import EVIDENCE, LEARNER, Fault, called_by, fault_of, where
 from workbench.practice.upstream import Blocking, Call, Peak, Service, Source, from_log, peak, waits
 from workbench.simulator import Latency, ModelProfile, Simulator
 
 __all__ = ["LEARNER", "MODEL", "Blocked", "Call", "Fault", "Lab", "Outcome", "Peak", "peak", "waits"]
 
-LEARNER = "<your code>"  # its file name, in tracebacks too
 MODEL = "gpt-5.5"
-_EVIDENCE = 300  # characters
 _POOLED = ("virtual-time", "AnyIO worker thread", "asyncio_")  # threads that wait idly for more to do
 _UNWIND = 60.0  # seconds that a cancelled call has to come to its end
-
-
-class Fault(Exception):
-    """The code did something that ends a check, such as an error of its own."""
-
-    def __init__(self, title: str, evidence: str, look_at: str = "") -> None:
-        super().__init__(title, evidence, look_at)
-        self.title, self.evidence, self.look_at = title, evidence, look_at
 
 
 @dataclass
@@ -149,7 +140,7 @@ class Lab:
         """
         if mistake is not None and mistake not in self._mistakes:
             raise LookupError(f"{mistake!r} is no mistake of prompt.md")
-        short = evidence if len(evidence) <= _EVIDENCE else f"{evidence[:_EVIDENCE]}…"
+        short = evidence if len(evidence) <= EVIDENCE else f"{evidence[:EVIDENCE]}…"
         self.judgements.append((bool(right), mistake, short))
         return bool(right)
 
@@ -261,7 +252,7 @@ class Lab:
             finally:
                 outcome.end = self.now()
                 own.update(each for each in asyncio.all_tasks() - before - {running} if not each.done())
-                outcome.pending = sorted(map(_where, own))
+                outcome.pending = sorted(map(where, own))
 
         running = asyncio.create_task(supervised(), name="your call")
         if cancel_after is not None:
@@ -269,7 +260,7 @@ class Lab:
         _, late = await asyncio.wait({running}, timeout=within)
         if late:
             outcome.hung = (
-                outcome.hung or f"it had not ended after {within:g} s; it waits in {_where(running)}"
+                outcome.hung or f"it had not ended after {within:g} s; it waits in {where(running)}"
             )
             running.cancel()
             await asyncio.wait({running}, timeout=_UNWIND)
@@ -277,7 +268,7 @@ class Lab:
         elif cancel_after is not None and outcome.seconds >= cancel_after:
             outcome.unwound = outcome.seconds - cancel_after
         await asyncio.sleep(0.001)
-        outcome.left = sorted(_where(each) for each in own if not each.done())
+        outcome.left = sorted(where(each) for each in own if not each.done())
         young = (thread.name for thread in threading.enumerate() if thread not in threads)
         outcome.threads = sorted(name for name in young if not name.startswith(_POOLED))
         return outcome
@@ -308,7 +299,7 @@ class Lab:
             start = self.now()
             block(seconds, **options)
             if asyncio._get_running_loop() is self._loop:
-                by, line = _called_by(sys._getframe(1))
+                by, line = called_by(sys._getframe(1))
                 last = self.blocked[-1] if self.blocked else None
                 if last and last.end == start and (last.by, last.line) == (by, line):
                     last.end = self.now()
@@ -352,65 +343,3 @@ class Lab:
 
     def _note_unseen(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._unseen.append(f"{context['message']}: {context.get('exception')!r}")
-
-
-def fault_of(error: BaseException) -> Fault:
-    """What to tell of an error, and of the learner's line from which it came."""
-    if isinstance(error, Fault):
-        return error
-    if isinstance(error, SyntaxError) and error.filename == LEARNER:
-        return Fault("a syntax error", f"line {error.lineno}: {error.msg}: {(error.text or '').strip()}")
-    if isinstance(error, MemoryError):
-        return Fault(
-            "too much memory", "your code needs more memory than a check may have", "what it collects."
-        )
-    entry, line = error.__traceback__, ""
-    while entry:
-        if entry.tb_frame.f_code.co_filename == LEARNER:
-            line = f", {_line(entry.tb_lineno)}"
-        entry = entry.tb_next
-    text = " ".join(str(error).split())[:_EVIDENCE]
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    if not line:
-        return Fault("an unexpected result", f"the check cannot use what came of your code: {said}")
-    return Fault("an error", f"{said}{line}", "the line that raised it.")
-
-
-def _line(number: int) -> str:
-    source = linecache.getline(LEARNER, number).strip()
-    return f"line {number}: {source}" if source else f"line {number}"
-
-
-def _where(task: asyncio.Task[Any]) -> str:
-    """The innermost line of the learner's at which a task waits."""
-    coro: Any = task.get_coro()
-    where = getattr(coro, "__qualname__", "a task")
-    while coro is not None:
-        frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None)
-        if frame is not None and frame.f_code.co_filename == LEARNER:
-            where = f"{frame.f_code.co_name}(), {_line(frame.f_lineno)}"
-        coro = getattr(coro, "cr_await", None) or getattr(coro, "ag_await", None)
-    return where
-
-
-def learner_frame(frame: FrameType | None) -> FrameType | None:
-    """The innermost frame of the learner's code, from `frame` outwards."""
-    while frame is not None and frame.f_code.co_filename != LEARNER:
-        frame = frame.f_back
-    return frame
-
-
-def _called_by(frame: FrameType | None) -> tuple[str, str]:
-    """What the learner's code called that is running now, and at which line."""
-    inner = frame
-    while frame is not None and frame.f_code.co_filename != LEARNER:
-        inner, frame = frame, frame.f_back
-    if frame is None or inner is None:
-        return "other code", "which yours started"
-    service = inner.f_locals.get("self")
-    if isinstance(service, Service):
-        return service.__name__, _line(frame.f_lineno)
-    module = inner.f_globals.get("__name__", "")
-    return ("time.sleep" if module == "workbench.clock.current" else module.split(".")[0]), _line(
-        frame.f_lineno
-    )
