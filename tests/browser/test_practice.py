@@ -37,7 +37,7 @@ def test_a_mock_interview_from_its_start_to_the_report(lab: Lab) -> None:
         exercise = Exercise.load(slug)
         task.click()
         page.wait_for_function(
-            f"() => window.jupyterapp.shell.currentWidget?.context?.path?.endsWith('{slug}.ipynb')"
+            f"() => window.jupyterapp?.shell?.currentWidget?.context?.path?.endsWith('{slug}.ipynb')"
         )
         page.wait_for_function(IDLE)
         key, wrong = next(iter(exercise.programs("wrong").items()))
@@ -51,7 +51,7 @@ def test_a_mock_interview_from_its_start_to_the_report(lab: Lab) -> None:
         assert exercise.follow_ups[0].replace("`", "") in said
         page.evaluate(_ACTIVATE, "practice.ipynb")
         page.wait_for_function(
-            "() => window.jupyterapp.shell.currentWidget?.context?.path === 'practice.ipynb'"
+            "() => window.jupyterapp?.shell?.currentWidget?.context?.path === 'practice.ipynb'"
         )
         assert door.run_all()
         said = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)").inner_text()
