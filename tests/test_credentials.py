@@ -155,7 +155,7 @@ def test_what_cannot_be_read_is_named_and_not_shown(aws: str, monkeypatch: pytes
     assert KEYS[5] not in str(caught.getrepr(showlocals=False))
     assert caught.value.__cause__ is None
     monkeypatch.setattr(credentials, "import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
-    for place, extra in ((AwsSecret("llm"), "aws"), (VaultSecret("llm"), "vault"), (Keyring(), "keyring")):
+    for place, extra in ((AwsSecret("llm"), "aws"), (VaultSecret("llm"), "vault")):
         with pytest.raises(ConfigurationError, match=rf"pip install 'llm-workbench\[{extra}\]'"):
             load(place)
 

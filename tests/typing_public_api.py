@@ -11,6 +11,7 @@ import anthropic
 import httpx2
 import openai
 import pandas as pd
+from pydantic import BaseModel
 
 import workbench as wb
 from workbench.cassettes import export_vcr, import_vcr
@@ -26,7 +27,7 @@ from workbench.events import (
     ToolCallDelta,
 )
 from workbench.fanout import Outcome
-from workbench.providers import Provider
+from workbench.providers import Parsed, Provider
 from workbench.simulator import RequestLog, RequestRecord
 from workbench.tracing import SpanRecord, Trace
 
@@ -41,6 +42,21 @@ async def answer(question: str) -> wb.Completion:
     assert_type(completion.usage.total_tokens, int)
     assert_type(completion.tool_calls, tuple[wb.ToolCall, ...])
     return completion
+
+
+class Ticket(BaseModel):
+    topic: str
+
+
+async def parsed(provider: Provider, router: wb.Router, request: wb.Request) -> None:
+    answer = await provider.parse(request, Ticket)
+    assert_type(answer, Parsed[Ticket])
+    assert_type(answer.value, Ticket)
+    assert_type(answer.value.topic, str)
+    assert_type(answer.usage, wb.Usage)
+    assert_type((await router.parse(request, Ticket, repairs=1)).value, Ticket)
+
+    await provider.parse(request, dict)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
 
 
 async def measured(provider: Provider, request: wb.Request) -> None:

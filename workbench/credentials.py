@@ -85,7 +85,8 @@ class Keyring:
 
     def source(self) -> PydanticBaseSettingsSource:
         """The passwords of that service."""
-        keyring = _library("keyring", "keyring")
+        import keyring
+
         found = {name: keyring.get_password(self.service, name) for name in Credentials.model_fields}
         return InitSettingsSource(Credentials, {name: key for name, key in found.items() if key})
 
