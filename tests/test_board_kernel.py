@@ -175,12 +175,14 @@ def test_a_page_that_looks_on_sees_it_live(kernel: Kernel) -> None:
 
 
 def test_few_messages_whatever_the_number_of_streams(kernel: Kernel) -> None:
-    """Many streams of many tokens a second make no more messages than one does."""
+    """Many streams of many tokens a second make no more messages than one does, and short ones."""
     kernel.run("QUESTIONS, few = [f'{number}' for number in range(32)], QUESTIONS")
     cell = kernel.run("answers = await run(limit=32)")
     kernel.run("QUESTIONS = few")
     times = [at for at, message in cell.messages if message["msg_type"] == "comm_msg"]
     assert len(times) / (times[-1] - times[0]) < 20
+    parents = [each["parent_header"] for _, each in cell.messages if each["msg_type"] == "comm_msg"]
+    assert not any(parents)
     page = Page()
     for frame in cell.frames():
         page.apply(frame)

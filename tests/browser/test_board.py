@@ -120,11 +120,11 @@ UNPACK = """async ([module, sent]) => {
 def test_the_page_reads_what_is_packed(blank: Page) -> None:
     """Frames come out as they went in; after a lost one it reads none until the next run."""
     packer = Packer()
-    frames = [{"text": [[0, 7 * number, f"wörd 😀{number}"]]} for number in range(25)]
+    frames = [{"text": [[0, 7 * number, f"wörd 😀{number}"]]} for number in range(50)]
     sent = [(place, list(packed)) for place, packed in map(packer.pack, frames)]
     assert blank.evaluate(UNPACK, [MODULE, sent]) == frames
-    lossy = [each for number, each in enumerate(sent) if number not in (0, 13)]
-    read = [None] * 9 + frames[10:13] + [None] * 6 + frames[20:]
+    lossy = [each for number, each in enumerate(sent) if number not in (0, 23)]
+    read = [None] * 19 + frames[20:23] + [None] * 16 + frames[40:]
     assert blank.evaluate(UNPACK, [MODULE, lossy]) == read
 
 

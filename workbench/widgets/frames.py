@@ -34,7 +34,7 @@ Frame: TypeAlias = dict[str, list[Any]]
 
 _AT_ONCE = 3  # the first marks, whose changes are told at once
 _KEYFRAME_EACH = 20  # frames
-_RUN = 10  # frames that are compressed together
+_RUN = 20  # frames that are compressed together
 _STEADY = 10  # tokens, before their rate means anything
 
 

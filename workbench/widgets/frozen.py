@@ -1,7 +1,7 @@
 """What is kept of a board: a table in plain text, and one in HTML that opens each answer.
 
-Rule of this file: the HTML says everything without styles and scripts, which many viewers strip, and the
-same panes give the same bytes.
+Rule of this file: the HTML says everything without its style, which many viewers strip, and without scripts;
+and the same panes give the same bytes.  Its rows are short: a page gets them beside all texts.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ COLUMNS = ("state", "tokens", "TTFT s", "tokens/s", "stream")
 WORDS = (0, 4)  # which of them are words; the others are figures
 _TITLE = 60  # characters
 _ERROR = 120
-_TOP = "vertical-align:top"
-_LEFT = f'style="text-align:left;{_TOP}"'  # JupyterLab's tables are aligned to the right
-_RIGHT = f'align="right" style="{_TOP}"'  # the old attribute stays where styles do not
-_ANSWER = "max-width:70ch;white-space:pre-wrap;word-break:normal;text-align:left;font:inherit;background:none"
+_RIGHT = " align=right"  # this old attribute stays where styles do not
+_STYLE = """\
+.wb-streams :is(td,th){vertical-align:top!important}
+.wb-streams :is(caption,:first-child,:last-child){text-align:left!important}
+.wb-streams pre{font:inherit!important;background:none!important;max-width:70ch;white-space:pre-wrap;\
+word-break:normal!important}"""  # JupyterLab's own style for tables and <pre> is stronger otherwise
 
 
 def summary(panes: Sequence[Pane], now: float) -> str:
@@ -67,7 +69,8 @@ def html(panes: Sequence[Pane], now: float) -> str:
     """A table in HTML; each stream's title opens its text."""
     rows = "\n".join(_tr("td", _cells(pane, opened=len(panes) == 1)) for pane in panes)
     return (
-        f"<table>\n<caption {_LEFT}>{escape(summary(panes, now))}</caption>\n"
+        f"<style>\n{_STYLE}\n</style>\n"
+        f"<table class=wb-streams>\n<caption>{escape(summary(panes, now))}</caption>\n"
         f"<thead>{_tr('th', map(_unbroken, COLUMNS))}</thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
     )
 
@@ -80,13 +83,13 @@ def _cells(pane: Pane, *, opened: bool) -> list[str]:
         # A parser drops a line feed that comes first, and takes a carriage return for one.
         text = ("\n" + escape(pane.text, quote=False)).replace("\r", "&#13;")
         summary = f"<details{' open' * opened}><summary>{title}</summary>"
-        title = f'{summary}<pre style="{_ANSWER}">{text}</pre></details>'
+        title = f'{summary}<pre>{text}</pre></details>'
         error = error.removeprefix("<br>")
     return [state, *figures, title + error]
 
 
 def _tr(tag: str, cells: Iterable[str]) -> str:
-    aligned = (f"<{tag} {_LEFT if at in WORDS else _RIGHT}>{cell}</{tag}>" for at, cell in enumerate(cells))
+    aligned = (f"<{tag}{'' if at in WORDS else _RIGHT}>{cell}</{tag}>" for at, cell in enumerate(cells))
     return f"<tr>{''.join(aligned)}</tr>"
 
 
