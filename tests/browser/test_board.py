@@ -202,7 +202,7 @@ CELLS = {
     "views": 'board = wb.StreamBoard(QUESTIONS)\ndisplay(board)\nawait run("views", board=board)',
     "cancel": 'await run("cancel", limit=6, gap=0.03)',
     "stop": 'await run("stop", limit=6, gap=0.05)',
-    "reload": 'await run("reload", gap=0.08)',
+    "reload": 'await run("reload", gap=0.25)',
 }
 START = """index => {
   const { commands, shell } = window.jupyterapp;
