@@ -83,7 +83,7 @@ def _cells(pane: Pane, *, opened: bool) -> list[str]:
         # A parser drops a line feed that comes first, and takes a carriage return for one.
         text = ("\n" + escape(pane.text, quote=False)).replace("\r", "&#13;")
         summary = f"<details{' open' * opened}><summary>{title}</summary>"
-        title = f'{summary}<pre>{text}</pre></details>'
+        title = f"{summary}<pre>{text}</pre></details>"
         error = error.removeprefix("<br>")
     return [state, *figures, title + error]
 
