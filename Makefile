@@ -18,8 +18,9 @@ unexport JUPYTER_PATH PYTHONPATH PYTHONHOME VIRTUAL_ENV
 offline := env -u WORKBENCH_PROVIDER -u WORKBENCH_CASSETTES -u WORKBENCH_TOKENIZER \
   -u OPENAI_API_KEY -u ANTHROPIC_API_KEY WORKBENCH_PRACTICE_DIR='$(CURDIR)/.practice'
 
-# Notebooks run with this key in their environment: in an output it would be a difference, in a file a secret.
-canary  := no-notebook-shows-this-key
+# Notebooks run with this key in their environment: in an output it would be a difference, in a file a secret
+# (which is why this file does not hold it either).
+canary  := $(subst +,-,no+notebook+shows+this+key)
 planted := env OPENAI_API_KEY=$(canary) ANTHROPIC_API_KEY=$(canary)-either
 
 # $(call step,heading,command): run it, and say how long it took.

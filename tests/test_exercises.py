@@ -1,11 +1,13 @@
 """The exercises' folders are complete, and say what a learner needs."""
 
 import ast
+from pathlib import Path
 
 import pytest
 
 from workbench.practice.exercise import Exercise, Mistake, names
 
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 EXERCISES = [pytest.param(Exercise.load(slug), id=slug) for slug in names()]
 
 
@@ -27,6 +29,7 @@ def test_a_head_is_sensible(exercise: Exercise) -> None:
     assert len(exercise.follow_ups) >= 3
     assert exercise.entry in exercise.signature
     assert exercise.entry in exercise.prompt
+    assert not exercise.notebook or (NOTEBOOKS / exercise.notebook).exists()
     for mistake in exercise.mistakes.values():
         assert all(vars(mistake)[name] for name in Mistake.__dataclass_fields__)
 
