@@ -3,10 +3,22 @@
 import asyncio
 import gc
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
 from workbench import Background, now, run
+
+
+async def cancelled_after_a_second(work: Coroutine[Any, Any, None]) -> None:
+    """Cancel it, and wait until it has ended; no task of its own may be left."""
+    server = asyncio.create_task(work)
+    await asyncio.sleep(1)
+    server.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await server
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def test_nothing_is_lost_at_the_end() -> None:
@@ -106,12 +118,7 @@ def test_a_cancelled_block_keeps_its_promise() -> None:
                 background.start(save())
                 await asyncio.sleep(1000)
 
-        server = asyncio.create_task(serve())
-        await asyncio.sleep(1)
-        server.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await server
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await cancelled_after_a_second(serve())
         return saved
 
     assert run(main) == ["event"]
@@ -125,12 +132,7 @@ def test_a_second_cancellation_ends_the_wait() -> None:
             async with Background(grace=100) as background:
                 background.start(asyncio.sleep(50))
 
-        server = asyncio.create_task(serve())
-        await asyncio.sleep(1)
-        server.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await server
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await cancelled_after_a_second(serve())
         return now()
 
     assert run(main) == 1.0
