@@ -99,9 +99,9 @@ class Kernel:
 
     def unpack(self, message: dict[str, Any]) -> None:
         """Put a board's frame in the place of its compressed form."""
-        if message["msg_type"] == "comm_msg" and message["buffers"]:
+        data = message["content"].get("data", {})
+        if message["msg_type"] == "comm_msg" and "place" in data.get("content", {}):
             unpacker = self.unpackers.setdefault(message["content"]["comm_id"], Unpacker())
-            data = message["content"]["data"]
             data["content"] = unpacker.unpack(data["content"]["place"], bytes(message["buffers"][0]))
 
     def run(self, code: str, *, watched: bool = True) -> Cell:

@@ -21,10 +21,11 @@ LAYERS = """
     5 adapters     providers cassettes
     6 drivers      background calls fanout relay
     7 applications experiments rag
-    8 views        charts widgets
-    9 practice     practice
-    10 shell       notebook nesting cli
-    11 entry       __main__
+    8 pictures     charts
+    9 views        widgets
+    10 practice    practice
+    11 shell       notebook nesting cli
+    12 entry       __main__
 """
 # `import workbench` may load these at once; its __getattr__ loads the rest when it is first used.
 EAGER = {"errors", "clock"}

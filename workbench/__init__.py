@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from workbench.tracing import recording as recording
     from workbench.tracing import span as span
     from workbench.widgets import StreamBoard as StreamBoard
+    from workbench.widgets.lab import BreakerLab as BreakerLab
 
 __version__ = "0.1.0"
 
@@ -117,6 +118,7 @@ _HOMES = {
     "streams": ("Metered", "StreamMetrics"),
     "tracing": ("recording", "span"),
     "widgets": ("StreamBoard",),
+    "widgets.lab": ("BreakerLab",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -24,7 +24,7 @@ from workbench.experiments.service import Answer, Distribution, Server, Service,
 from workbench.resilience.breaker import Permit
 from workbench.resilience.hedge import Hedge
 
-__all__ = ["Run", "Scenario", "play"]
+__all__ = ["Play", "Run", "Scenario", "play"]
 
 _TIMEOUT = TimeoutError("no answer in time")
 _AT_ONCE = 1000  # attempts in an instant, after which it is taken for a loop without an end
@@ -72,10 +72,10 @@ def play(scenario: Scenario, seed: int = 0) -> Run:
     Raises:
         ConfigurationError: retries take no time at all, and so would never end.
     """
-    return _Play(scenario, seed).run()
+    return Play(scenario, seed).run()
 
 
-class _Play:
+class Play:
     """One play: the processes, and what they have in common."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
@@ -87,9 +87,14 @@ class _Play:
         self.calls, self.attempts = array("d"), array("d")
         self.clients: dict[int, Resilient] = {}
 
-    def run(self) -> Run:
+    def begin(self) -> None:
+        """Let the calls come, as soon as the kernel runs."""
         begin = self.scenario.arrivals.until(self.scenario.seconds, random.Random(f"{self.seed} arrivals"))
         self.kernel.start(self._arrivals(begin))
+
+    def run(self) -> Run:
+        """Play it to its end."""
+        self.begin()
         self.kernel.run(self.scenario.seconds + self.scenario.drain)
         self.kernel.close()
         return Run(self.scenario, self.seed, self.calls, self.attempts)

@@ -19,7 +19,7 @@ from workbench.widgets.pane import Pane
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["View", "choose", "frozen"]
+__all__ = ["View", "choose", "frozen", "watched"]
 
 _SUMMARY_EACH = 4  # ticks, where no state changes
 _SCREEN_EACH = 2  # ticks: a terminal takes longer
@@ -54,8 +54,8 @@ def choose(panes: Sequence[Pane], hear: Callable[[Any], None]) -> View:
     """The view for where this code runs; `hear` gets what a page says."""
     on_the_wall_clock = virtual_loop() is None
     if (jupyter := kernel()) is not None:
-        watched = on_the_wall_clock and _watched(jupyter)
-        return LivePage(panes, hear) if watched else StillPage(panes)
+        live = on_the_wall_clock and watched(jupyter)
+        return LivePage(panes, hear) if live else StillPage(panes)
     if sys.stderr is None or not sys.stderr.isatty():
         return View(panes)
     return Terminal(panes, live=on_the_wall_clock)
@@ -66,7 +66,7 @@ def frozen(panes: Sequence[Pane], now: float) -> dict[str, str]:
     return {"text/html": html(panes, now), "text/plain": table(panes, now)}
 
 
-def _watched(jupyter: Any) -> bool:
+def watched(jupyter: Any) -> bool:
     """Whether somebody looks on: who asked for this cell said whether a person can answer an input()."""
     return bool(jupyter.get_parent("shell").get("content", {}).get("allow_stdin"))
 
@@ -87,22 +87,17 @@ class LivePage(View):
     live = True
 
     def __init__(self, panes: Sequence[Pane], hear: Callable[[Any], None]) -> None:
-        from workbench.widgets.page import Page
+        from workbench.widgets.page import BoardPage
 
         super().__init__(panes)
-        self._frames, self._packer, self._page = Frames(panes), Packer(), Page(hear)
+        self._frames, self._packer, self._page = Frames(panes), Packer(), BoardPage(hear)
         self._handles: list[Any] = []
         self._states: list[State] = []
         self._ticks, self._asked = 0, False
 
     def show(self) -> None:
         """Show the widget in the current cell."""
-        from IPython.display import DisplayHandle
-
-        data, metadata = self._page._repr_mimebundle_() or ({}, {})
-        data["text/plain"] = "a live board of streams, which this viewer cannot show"
-        self._handles.append(handle := DisplayHandle())  # type: ignore[no-untyped-call]  # IPython
-        handle.display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+        self._handles.append(self._page.show("a live board of streams, which this viewer cannot show"))
 
     def tick(self, now: float) -> None:
         """Tell the page what has changed."""
