@@ -19,6 +19,10 @@ def played(seconds: float = 100, **settings: Any) -> wb.BreakerLab:
     return lab
 
 
+def opened(lab: wb.BreakerLab) -> int:
+    return repr(lab).count(": open, ")
+
+
 def test_a_run_is_the_same_on_every_clock() -> None:
     """Virtual time, the wall clock, and a second run give the same digest and the same picture."""
     lab = played()
@@ -42,7 +46,6 @@ def test_a_breaker_saves_requests_and_retries_make_them() -> None:
 
 def test_each_setting_of_the_breaker_counts() -> None:
     """A longer open time opens more seldom, a higher threshold never; latency past the timeout opens."""
-    opened = lambda lab: repr(lab).count(": open, ")  # noqa: E731
     assert opened(played(open_time=5)) > opened(played(open_time=30)) == 2
     half = {20.0: {"failure_rate": 0.5}}
     assert opened(played(changes=half, threshold=0.9, window=100)) == 0

@@ -72,7 +72,7 @@ class Slider {
   constructor([name, label, least, most, step, unit], send) {
     this.unit = unit;
     this.input = element("input", "", { type: "range", min: least, max: most, step, ...OWN_KEYS });
-    this.output = element("output");
+    this.output = element("span", "value");
     this.node = element("label", "", {}, element("span", "", {}, label), this.input, this.output);
     this.input.addEventListener("input", () => {
       this.moved = performance.now();
