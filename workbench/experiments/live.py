@@ -47,7 +47,7 @@ class Control(NamedTuple):
 
 CONTROLS = {
     "failure_rate": Control("failure rate", 0, 1, 0.05, "%", 0.05),
-    "latency": Control("latency, median", 0.1, 8, 0.1, "s", 0.5),
+    "latency": Control("latency", 0.1, 8, 0.1, "s", 0.5),
     "threshold": Control("opens at", 0.05, 1, 0.05, "%", 0.5),
     "window": Control("window", 5, 200, 5, "calls", 20),
     "open_time": Control("open time", 1, 60, 1, "s", 10),
