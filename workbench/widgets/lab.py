@@ -176,7 +176,7 @@ class _LiveView:
         said = f"{last.at:.1f} s: {last.state.value}, {last.detail}" if last else ""
         news = {"settings": dict(play.settings), "said": said}
         message = {"start": self._sent, **(news if news != self._told else {})}
-        self._page.send(message, [play.rows[self._sent * len(COLUMNS) :].tobytes()])
+        self._page.tell(message, play.rows[self._sent * len(COLUMNS) :].tobytes())
         self._sent, self._told = play.slices, news
 
     def end(self, chart: Chart) -> None:

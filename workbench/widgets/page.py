@@ -37,7 +37,9 @@ class Page(anywidget.AnyWidget):
         if self.comm is not None:
             kernel = self.comm.kernel
             data = {"comm_id": self.comm.comm_id, "data": {"method": "custom", "content": content}}
-            kernel.session.send(kernel.iopub_socket, "comm_msg", data, ident=self.comm.topic, buffers=[packed])
+            kernel.session.send(
+                kernel.iopub_socket, "comm_msg", data, ident=self.comm.topic, buffers=[packed]
+            )
 
     def show(self, text: str) -> Any:
         """Show it in the current cell, or `text` where widgets are not known; gives what can replace it."""

@@ -108,7 +108,8 @@ class LivePage(View):
             message |= {"sum": self._frames.sum(), "summary": summary(self._panes, now)}
         self._ticks += 1
         if message:
-            self._page.tell(*self._packer.pack(message))
+            place, packed = self._packer.pack(message)
+            self._page.tell({"place": place}, packed)
 
     def want(self, indices: Iterable[int] | None) -> None:
         """Send keyframes of these panes, or of all, at the next tick."""
