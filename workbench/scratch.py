@@ -27,6 +27,8 @@ __all__ = ["Complaint", "TestRun", "run_pytest", "save", "typecheck"]
 
 _PLUGINS = ("_hypothesis_pytestplugin", "pytest_recording.plugin")  # and no other that happens to be there
 _WIDTH = 94  # columns of a notebook's page
+# No key, and nothing by which a tool would know a CI and say more there.
+_INHERITED = ("HOME", "LANG", "PATH", "PYTHONPATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "USERPROFILE")
 _ENVIRONMENT = {
     "COLUMNS": str(_WIDTH),
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -149,7 +151,7 @@ def _run(tool: str, *arguments: str) -> str:
         raise ConfigurationError(f"this needs {tool}: install it next to the workbench, pip install {tool}")
     folder = Path(_folder().name)
     command = [sys.executable, "-m", tool, *arguments]
-    inherited = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     ran = subprocess.run(
         command, cwd=folder, env=inherited | _ENVIRONMENT, capture_output=True, text=True, check=False
     )
