@@ -122,10 +122,6 @@ class Writer:
         return choices
 
 
-def _used(prompt: Usage, output: int, thinking: int) -> Usage:
-    return Usage(**vars(prompt) | {"output_tokens": output, "thinking_tokens": thinking})
-
-
 def _clip(citations: Sequence[Citation], text: str) -> tuple[Citation, ...]:
     """What is left of the citations of a text that was cut off."""
     end = len(text)
