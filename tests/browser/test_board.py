@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 import workbench
 from tests import board_page
@@ -57,11 +57,12 @@ MAKE = """async ([module, looks]) => {
 
 
 @pytest.fixture
-def blank(lab: Lab) -> Iterator[Page]:
-    page = lab.context.new_page()
-    page.clock.install(time=0)
-    yield page
-    page.close()
+def blank(browser: BrowserContext) -> Iterator[Page]:
+    assert browser.browser
+    with browser.browser.new_context() as context:  # its clock is for all of a context's pages
+        page = context.new_page()
+        page.clock.install(time=0)
+        yield page
 
 
 def tell(page: Page, frame: dict[str, Any]) -> None:
