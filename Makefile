@@ -13,6 +13,7 @@ to_venv := --python $(bin)/python
 export PATH := $(CURDIR)/$(bin):$(PATH)
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH PYTHONPATH PYTHONHOME VIRTUAL_ENV
+unexport PYTHONDONTWRITEBYTECODE # every kernel and every sandbox would compile the library anew: seconds each
 
 # What is checked or stored never reaches a real provider, nor a learner's own attempts.
 offline := env -u WORKBENCH_PROVIDER -u WORKBENCH_CASSETTES -u WORKBENCH_TOKENIZER \
@@ -28,7 +29,7 @@ define step
 @printf '\n== %s\n' '$(1)'; TIMEFORMAT='   %1R s'; time $(offline) $(2)
 endef
 
-.PHONY: help lab test lint notebooks bench conformance lock clean
+.PHONY: help lab test lint tests stored browser notebooks bench conformance lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -38,12 +39,20 @@ lab: $(stamp) ## JupyterLab on the notebooks, for this machine only
 	  --KernelManager.transport_encryption=auto --LabApp.default_url=/lab/tree/notebooks/index.ipynb \
 	  $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_OPTIONS)
 
-test: lint ## everything: lint, types, tests, notebooks, browser
+test: $(stamp) ## everything: lint, types, tests, notebooks, browser
+	@echo 'Five minutes on two cores. Two checks run at a time, and each is shown when it is over.'
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going browser tests stored lint
+
+tests: $(stamp) ## the tests alone
 	$(call step,tests,pytest --numprocesses=2 --dist=loadfile)
+
+stored: $(stamp) ## the notebooks against their stored outputs
 	$(call step,notebooks against their stored outputs,\
 	  $(planted) pytest --nbval --nbval-current-env --nbval-cell-timeout=120 --numprocesses=2 --dist=loadfile notebooks)
 	$(call step,no file has the key that was planted,$(planted) python -m tools.secret_scan)
-	$(call step,browser,pytest -m browser -rs)
+
+browser: $(stamp) ## the tests in a real JupyterLab and a real browser
+	$(call step,browser,pytest -rs tests/browser)
 
 lint: $(stamp) ## ruff, mypy, pyright on the public API, notebooks as stored, secrets
 	$(call step,ruff check,ruff check)

@@ -10,19 +10,11 @@ from playwright.sync_api import BrowserContext
 
 from tests.browser.lab import Lab, browse, find_chromium, serve
 
-HERE = Path(__file__).parent
-NOTEBOOKS = HERE.parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NO_BROWSER = (
     "no Chromium found: install it (Debian: apt-get install chromium; elsewhere Chrome will do),"
     " or name the program in WORKBENCH_CHROMIUM"
 )
-
-
-@pytest.hookimpl(tryfirst=True)  # before `-m` selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.browser)
 
 
 @pytest.fixture(scope="session")
