@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -18,15 +17,15 @@ from typing import Any
 import boto3
 import hvac
 import keyring
-import keyring.backend
 import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from keyrings.alt.file import EncryptedKeyring
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
-from workbench import credentials
+from workbench import credentials, redaction
 from workbench.clock import now, run
 from workbench.credentials import AwsSecret, Credentials, EnvFile, Keyring, RotatingKey, VaultSecret, load
 from workbench.errors import AuthenticationError, ConfigurationError
@@ -41,30 +40,13 @@ BAO = shutil.which("bao", path=str(Path(sys.executable).parent))
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key, and AWS' configuration not from this machine."""
+    """No key, none that another test has looked up, and AWS' configuration not from this machine."""
+    monkeypatch.setattr(redaction, "_remembered", {})
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "VAULT_ADDR", "VAULT_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-
-
-class Memory(keyring.backend.KeyringBackend):
-    """A keyring's backend of a machine that has a store."""
-
-    priority = 1
-
-    def __init__(self) -> None:
-        self.held: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.held.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.held[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        del self.held[service, username]
 
 
 @pytest.fixture(scope="module")
@@ -89,23 +71,20 @@ def vault() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    options = ["-dev", "-dev-root-token-id=root", f"-dev-listen-address={address}", "-dev-no-store-token"]
+    options = ["-dev-no-store-token", "-dev-root-token-id=root", f"-dev-listen-address={address}"]
     server = subprocess.Popen(
-        [str(BAO), "server", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [str(BAO), "server", "-dev", "-log-level=error", *options], stdout=subprocess.PIPE
     )
-    client = hvac.Client(url=f"http://{address}", token="root")
+    assert server.stdout is not None
     try:
-        for _ in range(200):
-            try:
-                client.secrets.kv.v2.create_or_update_secret("llm", {"anthropic_api_key": KEYS[1]})
-                break
-            except Exception:  # it is not there yet, in one way or another
-                time.sleep(0.05)
+        next(line for line in server.stdout if b"server started" in line)
+        client = hvac.Client(url=f"http://{address}", token="root")
+        client.secrets.kv.v2.create_or_update_secret("llm", {"anthropic_api_key": KEYS[1]})
+        client.adapter.close()
         yield f"http://{address}"
     finally:
-        client.adapter.close()
         server.terminate()
-        server.wait(10)
+        server.communicate()
 
 
 def shown(found: Credentials) -> dict[str, str | None]:
@@ -121,10 +100,12 @@ def test_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert shown(found) == {"openai_api_key": KEYS[2], "anthropic_api_key": KEYS[1]}
 
 
-def test_a_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operating system's store is asked by the keyring library."""
-    before = keyring.get_keyring()
-    keyring.set_keyring(Memory())
+@pytest.mark.filterwarnings("ignore:PBKDF2:DeprecationWarning")  # keyrings.alt's, which names no hash
+def test_a_keyring(tmp_path: Path) -> None:
+    """The store that the keyring library is set to is asked; here it is an encrypted file."""
+    before, store = keyring.get_keyring(), EncryptedKeyring()
+    store.file_path, store.keyring_key = str(tmp_path / "keyring.cfg"), "a passphrase"
+    keyring.set_keyring(store)
     try:
         keyring.set_password("mine", "openai_api_key", KEYS[0])
         assert shown(load(Keyring("mine"))) == {"openai_api_key": KEYS[0], "anthropic_api_key": None}
@@ -236,7 +217,8 @@ def test_a_key_without_the_scope() -> None:
         )
 
 
-WORDS = ["See ", "\n", "sk-proj-", "a" * 24, ", ", "key=", *KEYS]
+PRIVATE = "-----BEGIN {0}-----\nMIIEow+/=\n-----END {0}-----".format("PRIVATE KEY")
+WORDS = ["See ", "\n", "sk-proj-", "a" * 24, ", ", "key=", "AKIA" + "AB12" * 4, PRIVATE, *KEYS]
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=12), st.data())
@@ -247,6 +229,22 @@ def test_a_stream_shows_no_key_however_it_is_cut(words: list[str], data: st.Data
     stream = RedactedText(redactor)
     parts = [stream.feed(text[a:b]) for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     assert "".join([*parts, stream.end()]) == redactor.text(text)
+
+
+def test_a_stream_waits_for_nothing_but_keys() -> None:
+    """What cannot become a key is shown at once, words that only contain the beginning of one included."""
+    stream = RedactedText(Redactor())
+    pieces = ["wor", "king task", "-a", " sk", "ip", " s", "k-proj-", "a" * 30]
+    assert [stream.feed(piece) for piece in pieces] == ["wor", "king task", "-a", " ", "skip", " ", "", ""]
+    assert stream.end() == REDACTED
+
+
+def test_a_found_key_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A key of no known form, once it was looked up, is redacted wherever it stands."""
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=battery-horse-staple\n")
+    redactor = Redactor()
+    load(EnvFile(str(tmp_path / ".env")))
+    assert redactor.text("it is battery-horse-staple") == f"it is {REDACTED}"
 
 
 def test_a_log_shows_no_key() -> None:

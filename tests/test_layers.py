@@ -14,9 +14,9 @@ PACKAGE = Path(__file__).parent.parent / "workbench"
 # never from its own row.
 LAYERS = """
     0 vocabulary   errors messages clock tokens
-    1 machines     events limits partial_json prices resilience
+    1 machines     events limits partial_json prices redaction resilience
     2 wire         wire
-    3 instruments  tracing progress limiter redaction streams ledger profiling scratch credentials audit
+    3 instruments  tracing progress limiter streams ledger profiling scratch credentials audit
     4 provider     simulator
     5 adapters     providers cassettes
     6 drivers      background calls fanout relay

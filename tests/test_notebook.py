@@ -556,7 +556,8 @@ def test_a_users_signal_handlers_keep_working(kernel: Kernel, order: str) -> Non
 
 STATE = """\
 (get_ipython().showtraceback.__func__.__qualname__, signal.set_wakeup_fd(signal.set_wakeup_fd(-1)),
- 'virtual' in get_ipython().magics_manager.magics['cell'])
+ 'virtual' in get_ipython().magics_manager.magics['cell'], type(sys.stdout).__name__,
+ get_ipython().display_pub.publish.__qualname__, get_ipython().displayhook.write_format_data.__qualname__)
 """
 
 
@@ -567,6 +568,40 @@ def test_errors_show_no_key(kernel: Kernel) -> None:
     assert error["evalue"] == "wrong: *REDACTED* and *REDACTED*"
     assert "no-known-form" not in str(error)
     assert "x" * 24 not in str(error)
+    kernel.run("del os.environ['OTHER_API_KEY']")
+
+
+def test_outputs_show_no_key(kernel: Kernel) -> None:
+    """Nothing that a cell prints, in pieces or not, displays or returns has a key; all else stays."""
+    outcome = kernel.run("""\
+        import sys; from datetime import datetime
+        key = "sk-proj-" + "x" * 24
+        print("it is " + key[:11], end="", flush=True)
+        print(key[11:], "and no task")
+        print("refused", key, file=sys.stderr)
+        print("hels", end="")
+        display({"text/html": f"<b>{key}</b>", "image/svg+xml": key, "application/json": [key]}, raw=True)
+        display({"text/plain": "", "image/png": b"\\x89", "application/x": [datetime(2026, 1, 2)]}, raw=True)
+        [key, "sk"]
+        """)
+    assert outcome.printed == "it is *REDACTED* and no task\nhels"
+    assert "".join(outcome.texts("stderr")) == "refused *REDACTED*\n"
+    display, other = [each["data"] for each in outcome.outputs if "transient" in each]
+    assert display == {
+        "text/html": "<b>*REDACTED*</b>",
+        "image/svg+xml": "*REDACTED*",
+        "application/json": ["*REDACTED*"],
+    }
+    assert other == {"text/plain": "", "image/png": "iQ==", "application/x": ["2026-01-02T00:00:00Z"]}
+    assert outcome.value == "['*REDACTED*', 'sk']"
+    assert kernel.run("print('open', key[:9], end='')").printed == "open sk-proj-x"
+    assert (
+        kernel.run(
+            "import os; os.environ['OTHER_API_KEY'] = 'of-no-known-form'; print('of-no', end='')\n"
+            "print('-known-form')"
+        ).printed
+        == "*REDACTED*\n"
+    )
     kernel.run("del os.environ['OTHER_API_KEY']")
 
 
@@ -583,13 +618,17 @@ def test_cells_are_given_to_the_tools(kernel: Kernel) -> None:
 
 def test_unloading_leaves_the_kernel_as_it_was(kernel: Kernel) -> None:
     """Loading twice is loading once: after one unloading nothing of the extension is left."""
-    kernel.run(f"import signal, {EXTENSION} as extension")
+    kernel.run(f"import signal, sys, {EXTENSION} as extension")
     kernel.run("extension.load_ipython_extension(get_ipython())")
     kernel.run("extension.load_ipython_extension(get_ipython())")
     assert kernel.run("'virtual' in get_ipython().magics_manager.magics['cell']").value == "True"
     kernel.run(f"%unload_ext {EXTENSION}")
     outcome = kernel.run(STATE)
-    assert outcome.value == "('InteractiveShell.showtraceback', -1, False)"
+    assert outcome.value is not None
+    assert outcome.value.replace("\n", "") == (
+        "('InteractiveShell.showtraceback', -1, False, 'OutStream', 'ZMQDisplayPublisher.publish',"
+        " 'ZMQShellDisplayHook.write_format_data')"
+    )
     assert kernel.run("%%virtual\n1").status == "error"
     kernel.run("extension.unload_ipython_extension(get_ipython())")
     kernel.run(f"%load_ext {EXTENSION}")

@@ -16,11 +16,11 @@ ALLOWED = "pragma: allowlist secret"
 
 def find_secrets(text: str) -> Iterator[tuple[int, str]]:
     """Yield (line from 1, kind) for what has the form of a key, or is the value of one in use."""
-    in_use = {f"value of ${name}": key for name, key in keys_in_use().items()}
+    in_use = keys_in_use()
     for number, line in enumerate(text.splitlines(), start=1):
         if ALLOWED not in line:
             kinds = [kind for kind, pattern in KEYS.items() if pattern.search(line)]
-            kinds += [kind for kind, key in in_use.items() if key in line]
+            kinds += [f"value of ${name}" for key, name in in_use.items() if key in line]
             yield from ((number, kind) for kind in kinds)
 
 

@@ -12,7 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from workbench.errors import ConfigurationError
+from workbench.redaction import remember
 
 __all__ = ["AwsSecret", "Credentials", "EnvFile", "Keyring", "RotatingKey", "VaultSecret", "load"]
 
@@ -115,7 +116,7 @@ class VaultSecret:
 
     path: str
     url: str | None = None
-    token: SecretStr | None = None
+    token: SecretStr | None = field(default=None, repr=False)
     mount: str = "secret"
 
     def source(self) -> PydanticBaseSettingsSource:
@@ -152,6 +153,8 @@ def load(*places: Place) -> Credentials:
         except Exception as error:  # whatever a client library may raise
             raise ConfigurationError(f"cannot read keys from {place!r}: {type(error).__name__}") from None
         found = {name.lower(): key for name, key in fields.items() if key} | found
+    for name, key in found.items():
+        remember(key, name)
     return Credentials.model_validate(found)
 
 

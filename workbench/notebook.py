@@ -5,7 +5,8 @@
 * ``%%virtual``, which runs a whole cell, with top-level ``await``, in virtual time;
 * ``%%typecheck``, which has mypy and basedpyright read a cell, and shows what they say of its lines;
 * ``%%save NAME.py``, which makes a cell a file, and ``%%pytest test_NAME.py``, which runs one as tests;
-* an Interrupt that reaches a cell at once while it awaits on the wall clock (ipykernel #881).
+* an Interrupt that reaches a cell at once while it awaits on the wall clock (ipykernel #881);
+* outputs and errors in which no API key stands, whoever prints it.
 
 Rule of this file: whatever a plain cell does, a ``%%virtual`` cell does too.  It runs in the user's
 namespace and thread, displays its last expression, ends when it is interrupted, and its errors show
@@ -18,6 +19,7 @@ import ast
 import asyncio
 import contextlib
 import hashlib
+import json
 import linecache
 import re
 import signal
@@ -32,9 +34,10 @@ from types import CodeType
 from typing import Any, TypeAlias, cast
 
 from IPython.core.error import UsageError
+from jupyter_client.jsonutil import json_default
 
 from workbench import clock, scratch
-from workbench.redaction import Redactor, keys_in_use
+from workbench.redaction import RedactedText, Redactor
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
@@ -49,7 +52,9 @@ def load_ipython_extension(shell: Shell) -> None:
         _loaded[shell] = undo = contextlib.ExitStack()
         undo.enter_context(_virtual_magic(shell))
         undo.enter_context(_tool_magics(shell))
-        undo.enter_context(_no_keys_in_tracebacks(shell))
+        undo.enter_context(_no_keys_in_streams(shell))
+        undo.enter_context(_no_keys_in_displays(shell))
+        undo.enter_context(_no_keys_in_errors(shell))
         undo.enter_context(_short_tracebacks(shell))
         undo.enter_context(_signals_wake_the_loop())
 
@@ -187,17 +192,79 @@ def _short_tracebacks(shell: Shell) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_keys_in_tracebacks(shell: Shell) -> Iterator[None]:
+def _no_keys_in_errors(shell: Shell) -> Iterator[None]:
     """Have an error shown, and so stored with its notebook, without keys: an SDK's message may quote one."""
-    show = shell._showtraceback
+    show, redactor = shell._showtraceback, Redactor()
 
     def showtraceback(kind: type[BaseException], error: BaseException, lines: list[str]) -> None:
-        redactor = Redactor(values=keys_in_use().values())
-        show(kind, redactor.text(str(error)), [redactor.text(line) for line in lines])
+        show(kind, redactor.text(str(error)), redactor.text("\n".join(lines)).split("\n"))
 
     shell._showtraceback = showtraceback
     yield
     shell._showtraceback = show
+
+
+class _CleanStream:
+    """Stands in for sys.stdout or sys.stderr, and shows no key, also none that is written in pieces."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._text, self._lock = stream, RedactedText(Redactor()), threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, said: str) -> int:
+        with self._lock:
+            self._stream.write(self._text.feed(said))
+        return len(said)
+
+    def write_rest(self) -> None:
+        with self._lock:
+            self._stream.write(self._text.end())
+
+
+@contextlib.contextmanager
+def _no_keys_in_streams(shell: Shell) -> Iterator[None]:
+    """Have what this process prints shown, and so stored, without keys; in a kernel alone."""
+    if not hasattr(shell, "kernel"):
+        yield
+        return
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_CleanStream, before)
+    shell.events.register("post_execute", _write_rests)
+    yield
+    shell.events.unregister("post_execute", _write_rests)
+    _write_rests()
+    sys.stdout, sys.stderr = before
+
+
+def _write_rests() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, _CleanStream):
+            stream.write_rest()
+
+
+@contextlib.contextmanager
+def _no_keys_in_displays(shell: Shell) -> Iterator[None]:
+    """Have what is displayed, and a cell's value, shown without keys; pictures are left as they are."""
+    publish, write, redactor = shell.display_pub.publish, shell.displayhook.write_format_data, Redactor()
+
+    def clean(data: dict[str, Any]) -> dict[str, Any]:
+        texts = {kind: each for kind, each in data.items() if kind not in ("image/png", "image/jpeg")}
+        clean: dict[str, Any] = json.loads(redactor.text(json.dumps(texts, default=json_default)))
+        return data | clean
+
+    def publish_clean(data: dict[str, Any], *rest: Any, **options: Any) -> None:
+        _write_rests()  # what was printed before stands before
+        publish(clean(data), *rest, **options)
+
+    def write_clean(data: dict[str, Any], *rest: Any) -> None:
+        _write_rests()
+        write(clean(data), *rest)
+
+    shell.display_pub.publish, shell.displayhook.write_format_data = publish_clean, write_clean
+    yield
+    shell.display_pub.publish, shell.displayhook.write_format_data = publish, write
 
 
 def _has_group(error: BaseException | None) -> bool:

@@ -16,11 +16,14 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-__all__ = ["KEYS", "REDACTED", "RedactedText", "RedactingFilter", "Redactor", "keys_in_use"]
+import regex
+
+__all__ = ["KEYS", "REDACTED", "RedactedText", "RedactingFilter", "Redactor", "keys_in_use", "remember"]
 
 REDACTED = "*REDACTED*"  # an asterisk is in no key: what it is put beside forms no new one
 
@@ -39,6 +42,7 @@ _KEYS = {
 }
 _APART = "(?<![A-Za-z0-9_-])"  # a key does not continue a longer word, so that base64 in an image is none
 _ANY_KEY = f"{_APART}(?:{'|'.join(_KEYS.values())})"
+_GOES_ON = "[A-Za-z0-9_-]*"  # what continues a key goes with it: what is left begins no other
 KEYS = {kind: re.compile(_APART + pattern) for kind, pattern in _KEYS.items()}
 _SHORTEST = 12  # characters of what is looked for wherever it stands
 
@@ -83,10 +87,24 @@ class _Leaf(NamedTuple):
     quoted: bool
 
 
+_remembered: dict[str, str] = {}
+
+
+def remember(key: str, name: str) -> None:
+    """Have `key` known as one that is in use, for as long as this process lives."""
+    _remembered[key] = name
+
+
 def keys_in_use() -> dict[str, str]:
-    """The API keys in the environment, by the name of their variable."""
-    found = {name: value for name, value in os.environ.items() if name.endswith("_API_KEY")}
-    return {name: value for name, value in sorted(found.items()) if len(value) >= _SHORTEST}
+    """The API keys in the environment, and those that were looked up elsewhere: the name of each."""
+    found = {key: name for name, key in os.environ.items() if name.endswith("_API_KEY")}
+    return {key: name for key, name in (_remembered | found).items() if len(key) >= _SHORTEST}
+
+
+@lru_cache
+def _pattern(values: frozenset[str]) -> re.Pattern[str]:
+    known = sorted((v for v in values if len(v) >= _SHORTEST), key=lambda v: (-len(v), v))
+    return re.compile(f"(?:{'|'.join([*map(re.escape, known), _ANY_KEY])}){_GOES_ON}")
 
 
 class Redactor:
@@ -94,17 +112,21 @@ class Redactor:
 
     Args:
         names: of headers, query parameters and JSON fields that are secret besides those that always are.
-        values: texts that are secret wherever they stand; those under 12 characters are not looked for.
+        values: texts that are secret wherever they stand, besides the keys in use; those under
+            12 characters are not looked for.
     """
 
     def __init__(self, names: Iterable[str] = (), values: Iterable[str] = ()) -> None:
         self._names = frozenset(map(_words, names))
-        self._values = tuple(sorted({v for v in values if len(v) >= _SHORTEST}, key=lambda v: (-len(v), v)))
-        known = [re.escape(v) for v in self._values]
-        self._pattern = re.compile("|".join([*known, _ANY_KEY]))
+        self._values = frozenset(values)
 
     def __repr__(self) -> str:
         return f"<Redactor: {len(self._names)} more names, {len(self._values)} known values>"
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What finds secrets by their form, and those that are known by now."""
+        return _pattern(self._values.union(keys_in_use()))
 
     def knowing(self, headers: Mapping[str, str]) -> Redactor:
         """A redactor that also knows the values of a request's secret headers, wherever they turn up."""
@@ -149,19 +171,20 @@ class Redactor:
         return self.text(address) + mark + self.query(query)
 
     def _redact(self, parts: list[str]) -> list[str]:
-        while edits := _merged(self._edits("".join(parts), _DEEPEST)):
+        pattern = self.pattern
+        while edits := _merged(self._edits(pattern, "".join(parts), _DEEPEST)):
             parts = _apply(edits, parts)
         return parts
 
-    def _edits(self, text: str, depth: int) -> Iterator[_Edit]:
-        for found in self._pattern.finditer(text):
+    def _edits(self, pattern: re.Pattern[str], text: str, depth: int) -> Iterator[_Edit]:
+        for found in pattern.finditer(text):
             yield _Edit(found.start(), found.end(), REDACTED)
         for leaves in _strings(text):
             path = leaves[0].path
             if any(isinstance(name, str) and self.is_secret(name) for name in path):
                 yield from (edit for leaf in leaves for edit in _whole(leaf))
             elif depth and len(meaning := "".join(leaf.text for leaf in leaves)) >= _SHORTEST:
-                yield from _placed(self._edits(meaning, depth - 1), leaves)
+                yield from _placed(self._edits(pattern, meaning, depth - 1), leaves)
 
 
 def _words(name: str) -> str:
@@ -281,12 +304,12 @@ class RedactingFilter(logging.Filter):
     """Takes secrets out of log records, tracebacks included: ``handler.addFilter(RedactingFilter())``.
 
     Args:
-        redactor: what it takes out; by default what has the form of a key, and the keys in the environment.
+        redactor: what it takes out; by default what has the form of a key, and the keys in use.
     """
 
     def __init__(self, redactor: Redactor | None = None) -> None:
         super().__init__()
-        self._redactor = redactor or Redactor(values=keys_in_use().values())
+        self._redactor = redactor or Redactor()
         self._format = logging.Formatter().formatException
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -302,24 +325,32 @@ class RedactingFilter(logging.Filter):
 class RedactedText:
     """Takes secrets out of a text that comes in pieces, also those that are cut in two.
 
-    What may be the beginning of a secret waits for its end, that is for white space: no key has any.  A
-    private key of several lines is not known here.
+    What may be the beginning of a secret waits for its end. A secret that only the name before it gives
+    away is known where both come in one piece.
 
     Args:
         redactor: what it takes out.
     """
 
     def __init__(self, redactor: Redactor) -> None:
-        self._redactor, self._rest = redactor, ""
+        self._redactor = redactor
+        self._rest = ""
+        self._before = ""  # stands for the character before the rest: no key continues a word
 
     def feed(self, piece: str) -> str:
         """What may be shown after this piece."""
-        text = self._rest + piece
-        end = max((match.end() for match in re.finditer(r"\s", text)), default=0)
-        self._rest = text[end:]
-        return self._redactor.text(text[:end])
+        text = self._before + self._rest + piece
+        found = regex.finditer(self._redactor.pattern.pattern, text, partial=True)
+        return self._show(text, next((each.start() for each in found if each.end() == len(text)), len(text)))
 
     def end(self) -> str:
         """What is left, when the text has ended."""
-        rest, self._rest = self._rest, ""
-        return self._redactor.text(rest)
+        text = self._before + self._rest
+        return self._show(text, len(text))
+
+    def _show(self, text: str, end: int) -> str:
+        shown, self._rest = self._redactor.text(text[:end])[len(self._before) :], text[end:]
+        if shown:
+            last = shown[-1]  # the underscore begins no key, and neither does the plus
+            self._before = "_" if re.match(r"[\w-]", last, re.ASCII) else "+" if last in "+/" else ""
+        return shown

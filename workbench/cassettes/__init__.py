@@ -27,7 +27,7 @@ from workbench.cassettes.replaying import ReplayTransport
 from workbench.cassettes.vcr import export_vcr, import_vcr
 from workbench.clock import virtual_loop
 from workbench.errors import CassetteError, ConfigurationError, MissingRecordingError
-from workbench.redaction import Redactor, keys_in_use
+from workbench.redaction import Redactor
 
 __all__ = ["Cassette", "export_vcr", "import_vcr"]
 
@@ -84,7 +84,7 @@ class Cassette:
             raise ConfigurationError("secrets must be a collection of names: put the one in a list")
         self._records = chosen == "record" or (chosen == "auto" and not self._path.exists())
         self._paced = pace == "recorded"
-        self._redactor = Redactor(secrets, keys_in_use().values())
+        self._redactor = Redactor(secrets)
         self._recorders: list[Recorder] = []
         self._closed = False
         recordings = [] if self._records else self._load()

@@ -18,7 +18,7 @@ from workbench.cassettes import file
 from workbench.cassettes.cleaning import clean_request, clean_response
 from workbench.cassettes.exchange import COMPLETE, Ending, Exchange, Part, RecordedResponse
 from workbench.errors import CassetteFormatError
-from workbench.redaction import Redactor, keys_in_use
+from workbench.redaction import Redactor
 
 __all__ = ["export_vcr", "import_vcr"]
 
@@ -119,7 +119,7 @@ def import_vcr(source: Source, target: Source, *, secrets: Iterable[str] = ()) -
     if not isinstance(data, dict) or "interactions" not in data or data.get("version") != 1:
         raise CassetteFormatError(f"{name}: this is not vcrpy's, or not version 1 of its format")
     interactions = file.validated(_INTERACTIONS, "interactions", data, text, name)
-    redactor = Redactor(secrets, keys_in_use().values())
+    redactor = Redactor(secrets)
     file.write(Path(target), file.dump([_exchange(each, redactor) for each in interactions]))
 
 

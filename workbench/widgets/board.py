@@ -16,7 +16,7 @@ from workbench.errors import StreamCancelledError
 from workbench.events import Accumulator, Event
 from workbench.messages import Completion
 from workbench.progress import State, kernel, on_pause
-from workbench.redaction import Redactor, keys_in_use
+from workbench.redaction import Redactor
 from workbench.widgets.frozen import summary
 from workbench.widgets.pane import Pane
 from workbench.widgets.views import View, choose, frozen
@@ -279,4 +279,4 @@ class StreamBoard:
 
 def _said(error: Exception) -> str:
     """What an error says, fit to be stored with a notebook."""
-    return Redactor(values=keys_in_use().values()).text(f"{type(error).__name__}: {error}")
+    return Redactor().text(f"{type(error).__name__}: {error}")
