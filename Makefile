@@ -29,6 +29,9 @@ define step
 @printf '\n== %s\n' '$(1)'; TIMEFORMAT='   %1R s'; time $(offline) $(2)
 endef
 
+# The make of macOS can't keep the outputs of two jobs apart.
+abreast := $(if $(filter output-sync,$(.FEATURES)),--jobs=2 --output-sync=target)
+
 .PHONY: help lab test lint tests stored browser notebooks bench conformance lock clean
 
 help: ## this list
@@ -40,8 +43,8 @@ lab: $(stamp) ## JupyterLab on the notebooks, for this machine only
 	  $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_OPTIONS)
 
 test: $(stamp) ## everything: lint, types, tests, notebooks, browser
-	@echo 'Five minutes on two cores. Two checks run at a time, and each is shown when it is over.'
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going browser tests stored lint
+	@echo 'About five minutes on two cores; each of the four steps is shown when it is over.'
+	@$(MAKE) --no-print-directory --keep-going $(abreast) browser tests stored lint
 
 tests: $(stamp) ## the tests alone
 	$(call step,tests,pytest --numprocesses=2 --dist=loadfile)
