@@ -19,11 +19,11 @@ from workbench.resilience.breaker import (
     TRANSITIONS,
     BreakerEvent,
     CircuitBreaker,
-    Permit,
     State,
     Trigger,
     diagram,
 )
+from workbench.resilience.gates import Permit
 
 DOWN = ServerError("down", provider="p", status=500)
 WRONG = InvalidRequestError("bad", provider="p", status=400)

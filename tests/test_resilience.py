@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 
 from workbench.errors import ConfigurationError, InvalidRequestError, OverloadedError
 from workbench.resilience import AdaptiveThrottle, AIMDLimit, GradientLimit, Hedge
-from workbench.resilience.breaker import Permit
 from workbench.resilience.concurrency import ConcurrencyLimit
+from workbench.resilience.gates import Permit
 
 BUSY = OverloadedError("busy", provider="p", status=503)
 WRONG = InvalidRequestError("bad", provider="p", status=400)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
-from workbench.clock import virtual_loop
+from workbench.clock import reader
 from workbench.limiter import RateLimiter
 from workbench.progress import Progress, State
 from workbench.tracing import span
@@ -174,7 +173,7 @@ class _Calls(Generic[T, R]):
         self.failure: BaseException | None = None  # the first one, which ends the fan-out
         self.caller = cast("asyncio.Task[Any]", asyncio.current_task())
         self.caller_cancelled = self.caller.cancelling()
-        self.now = time.monotonic if virtual_loop() is None else asyncio.get_running_loop().time
+        self.now = reader()
 
     async def start_all(self, items: Iterable[T] | AsyncIterable[T], group: asyncio.TaskGroup) -> None:
         """Start a call for each item; the next item is taken when there is a place for it."""

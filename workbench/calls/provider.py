@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+from workbench.clock import now
 from workbench.errors import ProviderConnectionError, StreamInterruptedError
 from workbench.events import Event, Finished
 from workbench.messages import Completion, Request, Usage
 from workbench.providers import Provider
+from workbench.resilience.gates import Permits, settle
 from workbench.tracing.genai import inference
 
 if TYPE_CHECKING:
     from workbench.calls.resilient import Resilient
 
-__all__ = ["ResilientProvider"]
+__all__ = ["Opened", "ResilientProvider"]
 
 
 class ResilientProvider(Provider):
@@ -33,29 +35,26 @@ class ResilientProvider(Provider):
         """The whole answer to `request`; see :class:`~workbench.providers.Provider`."""
         policies, estimate = self._policies, self._estimate(request)
         with inference(self.name, request.model):
-            sent = await policies.run(lambda: self._provider.complete(request), estimate)
-        sent.end()
-        self._charge(estimate, sent.value.usage)
-        return sent.value
+            answer = await policies.run(lambda: self._provider.complete(request), estimate)
+        self._charge(estimate, answer.usage)
+        return answer
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """The answer's events; a stream is tried again only before its first event."""
         with inference(self.name, request.model):
             estimate = self._estimate(request)
-            sent = await self._policies.run(lambda: _Opened.open(self._provider, request), estimate)
-            event: Event | None = sent.value.first
+            opened = await self._policies.run(lambda: Opened.open(self._provider, request), estimate)
+            event: Event | None = opened.first
             try:
                 while event is not None:
                     if isinstance(event, Finished):
                         self._charge(estimate, event.usage)
                     yield event
-                    event = await anext(sent.value.rest, None)
+                    event = await anext(opened.rest, None)
             except BaseException as error:
-                sent.end(error)
+                await opened.end(error)
                 raise
-            finally:
-                await sent.value.aclose()
-            sent.end()
+            await opened.end()
 
     def _estimate(self, request: Request) -> float:
         return self._policies.cost(request) if self._policies.cost else 0.0
@@ -66,14 +65,16 @@ class ResilientProvider(Provider):
             self._policies.limit.settle(estimate, usage.total_tokens)
 
 
-class _Opened:
-    """A stream that has begun."""
+class Opened:
+    """A stream that has begun; what it comes to is said at its end to those who have admitted it."""
 
     def __init__(self, first: Event, rest: AsyncIterator[Event]) -> None:
         self.first, self.rest = first, rest
+        self.permits: Permits = []
+        self.took = 0.0
 
     @classmethod
-    async def open(cls, provider: Provider, request: Request) -> _Opened:
+    async def open(cls, provider: Provider, request: Request) -> Opened:
         """Open a stream and wait for its first event: until that, it can be tried again."""
         stream = provider.stream(request)
         try:
@@ -84,7 +85,8 @@ class _Opened:
             raise ProviderConnectionError("the stream has no events", provider=provider.name)
         return cls(first, stream)
 
-    async def aclose(self) -> None:
-        """End it, wherever it is."""
+    async def end(self, error: BaseException | None = None) -> None:
+        """It has ended, or ends here, by that error; None: it has succeeded."""
+        settle(self.permits, now(), self.took, error)
         if hasattr(self.rest, "aclose"):
             await self.rest.aclose()

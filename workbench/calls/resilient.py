@@ -13,53 +13,28 @@ import functools
 import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
-from workbench.calls.provider import ResilientProvider
-from workbench.clock import deadline, now, time_left
+from workbench.calls.provider import Opened, ResilientProvider
+from workbench.clock import deadline, now, reader, time_left
 from workbench.errors import CallNotPermittedError
 from workbench.limiter import RateLimiter
 from workbench.progress import pause
 from workbench.providers.base import Provider, from_sdk
-from workbench.resilience.breaker import CircuitBreaker, Permit
+from workbench.resilience.breaker import CircuitBreaker
 from workbench.resilience.concurrency import ConcurrencyLimit
+from workbench.resilience.gates import Gate, Permits, admit, settle
 from workbench.resilience.hedge import Hedge
-from workbench.resilience.retry import RetryPolicy
+from workbench.resilience.retry import Retries, RetryPolicy
 from workbench.resilience.throttle import AdaptiveThrottle
-from workbench.tracing import span
+from workbench.tracing import is_recording, span
 
-__all__ = ["Resilient", "Sent"]
+__all__ = ["Resilient"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Clock = Callable[[], float]
 _ONCE = RetryPolicy(attempts=1)
-
-
-class Gate(Protocol):
-    """What admits calls: a breaker, a throttle, a concurrency limit."""
-
-    def acquire(self, now: float, rng: random.Random) -> Permit | None: ...
-
-    def record(
-        self, permit: Permit, now: float, error: BaseException | None = None, took: float | None = None
-    ) -> None: ...
-
-    def release(self, permit: Permit) -> None: ...
-
-    def retry_after(self, now: float) -> float: ...
-
-
-class Sent(Generic[R]):
-    """A request that has been answered; what it came to is still to be said to those who have admitted it."""
-
-    __slots__ = ("_permits", "_took", "value")
-
-    def __init__(self, value: R, permits: list[tuple[Gate, Permit]], took: float) -> None:
-        self.value, self._permits, self._took = value, permits, took
-
-    def end(self, error: BaseException | None = None) -> None:
-        """Say it: None, it succeeded; an exception that is no error: it was given up."""
-        settle(self._permits, now(), self._took, error)
 
 
 class Resilient:
@@ -108,10 +83,11 @@ class Resilient:
             TimeoutError: an attempt, or what was left until the deadline, was too short.
             Exception: what the last attempt has raised; a note says why it was the last.
         """
+        tokens = self.cost(*args, **kwargs) if self.cost else 0.0
+        if not is_recording():
+            return await self.run(lambda: fn(*args, **kwargs), tokens)
         with span(getattr(fn, "__qualname__", "call")):
-            sent = await self.run(lambda: fn(*args, **kwargs), self.cost(*args, **kwargs) if self.cost else 0)
-        sent.end()
-        return sent.value
+            return await self.run(lambda: fn(*args, **kwargs), tokens)
 
     def __call__(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
         """Decorate an async function: each call of it goes under these policies."""
@@ -130,34 +106,41 @@ class Resilient:
         """
         return ResilientProvider(provider, self)
 
-    async def run(self, make: Callable[[], Awaitable[R]], tokens: float = 0) -> Sent[R]:
-        """Attempt by attempt, until one is answered; the caller says by ``end()`` what the answer came to.
+    async def run(self, make: Callable[[], Awaitable[R]], tokens: float = 0.0) -> R:
+        """Attempt by attempt, until one is answered.
 
         Args:
             make: sends one request.
             tokens: that one is expected to be charged for.
         """
-        began = now()
-        retries = self.retry.begin(began, began + time_left())
+        clock = reader()
+        began = clock()
+        send = self._send if self.hedge is None else self._race
+        retries: Retries | None = None  # a call that succeeds at once has nothing to decide
+        if self.retry.budget is not None or is_recording():
+            retries = self.retry.begin(began, began + time_left())
         last: Exception | None = None
         while True:
             try:
-                with span("attempt", number=retries.attempt), self._until(retries.deadline, last):
-                    sent = await (
-                        self._send(make, tokens) if self.hedge is None else self._race(make, tokens)
-                    )
+                if retries is None:
+                    answer = await send(make, tokens, clock)
+                else:
+                    with span("attempt", number=retries.attempt), self._until(retries.deadline, last):
+                        answer = await send(make, tokens, clock)
             except CallNotPermittedError as refused:
                 raise refused from last
             except Exception as error:
-                decision = retries.after(from_sdk(error), now(), self._rng)
+                retries = retries or self.retry.begin(began, clock() + time_left())
+                decision = retries.after(from_sdk(error), clock(), self._rng)
                 if decision.wait is None:
                     if self.retry is not _ONCE:
                         error.add_note(f"attempt {retries.attempt} was the last: {decision.reason}")
                     raise
                 last = error
             else:
-                retries.success(now())
-                return sent
+                if retries is not None:
+                    retries.success(clock())
+                return answer
             with span("backoff", seconds=decision.wait, reason=decision.reason), pause(last):
                 await asyncio.sleep(decision.wait)
 
@@ -166,17 +149,17 @@ class Resilient:
         """A retry is over when the retries' time is; the first attempt has what the outer deadline leaves."""
         return contextlib.nullcontext() if last is None or end == math.inf else deadline(end - now())
 
-    async def _race(self, make: Callable[[], Awaitable[R]], tokens: float) -> Sent[R]:
+    async def _race(self, make: Callable[[], Awaitable[R]], tokens: float, clock: Clock) -> R:
         """The first answer of at most two requests."""
         assert self.hedge is not None
-        tasks = [asyncio.create_task(self._send(make, tokens))]
+        tasks = [asyncio.create_task(self._send(make, tokens, clock))]
         winner = None
         try:
             delay = self.hedge.delay()
             done, _ = await asyncio.wait(tasks, timeout=None if delay == math.inf else delay)
             if not done:
                 with span("hedge", after=delay):
-                    tasks.append(asyncio.create_task(self._send(make, tokens)))
+                    tasks.append(asyncio.create_task(self._send(make, tokens, clock)))
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 if all(task.exception() for task in tasks if task.done()):
                     await asyncio.wait(tasks)
@@ -186,15 +169,14 @@ class Resilient:
         finally:
             await _give_up([task for task in tasks if task is not winner])
 
-    async def _send(self, make: Callable[[], Awaitable[R]], tokens: float) -> Sent[R]:
+    async def _send(self, make: Callable[[], Awaitable[R]], tokens: float, clock: Clock) -> R:
         """One request, once the limiter has let it through and all gates have admitted it."""
         if self.limit is not None:
-            if any(gate.retry_after(now()) for gate in self.gates):
-                self._admit(now())  # refuses: rather at once than after a turn in the queue
+            if any(gate.retry_after(clock()) for gate in self.gates):
+                self._admit(clock())  # refuses: rather at once than after a turn in the queue
             with span("queue"):
                 await self.limit.acquire(tokens)
-        started = now()
-        permits = self._admit(started)
+        permits = self._admit(started := clock())
         left = min(self.timeout, time_left())
         try:
             if left == math.inf:
@@ -204,48 +186,30 @@ class Resilient:
                     async with asyncio.timeout(left):
                         value = await make()
         except BaseException as error:
-            ended = now()
-            settle(permits, ended, ended - started, error)
+            ended = clock()
+            settle(permits, ended, ended - started, from_sdk(error))
             raise
-        took = now() - started
+        ended = clock()
         if self.hedge is not None:
-            self.hedge.record(took)
-        return Sent(value, permits, took)
+            self.hedge.record(ended - started)
+        if isinstance(value, Opened):
+            value.permits, value.took = permits, ended - started
+        else:
+            settle(permits, ended, ended - started)
+        return value
 
-    def _admit(self, at: float) -> list[tuple[Gate, Permit]]:
-        permits: list[tuple[Gate, Permit]] = []
-        for gate in self.gates:
-            permit = gate.acquire(at, self._rng)
-            if permit is None:
-                for before, given in permits:
-                    before.release(given)
-                wait, policy = gate.retry_after(at), type(gate).__name__
-                with span("rejected", policy=policy, retry_after=wait):
-                    raise CallNotPermittedError(policy, retry_after=wait)
-            permits.append((gate, permit))
-        return permits
+    def _admit(self, at: float) -> Permits:
+        try:
+            return admit(self.gates, at, self._rng)
+        except CallNotPermittedError as refused:
+            with span("rejected", policy=refused.policy, retry_after=refused.retry_after):
+                raise
 
 
-def settle(permits: list[tuple[Gate, Permit]], at: float, took: float, error: BaseException | None) -> None:
-    """Say to those who have admitted a request what it came to; one that was given up came to nothing."""
-    if error is None:
-        for gate, permit in permits:
-            gate.record(permit, at, None, took)
-    elif isinstance(error, Exception):
-        known = from_sdk(error)
-        for gate, permit in permits:
-            gate.record(permit, at, known, took)
-    else:
-        for gate, permit in permits:
-            gate.release(permit)
-
-
-async def _give_up(tasks: list[asyncio.Task[Sent[Any]]]) -> None:
+async def _give_up(tasks: list[asyncio.Task[Any]]) -> None:
     """End requests whose answers are not wanted any more, and leave nothing behind."""
     for task in tasks:
         task.cancel()
     for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, Sent):
-            result.end()
-            if hasattr(result.value, "aclose"):
-                await result.value.aclose()
+        if isinstance(result, Opened):
+            await result.end()

@@ -11,7 +11,7 @@ blocks it, as it does in reality.  The clocks that are only *read* (``time.monot
     worker.py   one such thread              deadline.py  until when an answer is of use
 """
 
-from workbench.clock.current import Alarm, Timeline, date, now, sleep, virtual_loop
+from workbench.clock.current import Alarm, Timeline, date, now, reader, sleep, virtual_loop
 from workbench.clock.deadline import deadline, time_left
 from workbench.clock.loop import VirtualTimeLoop
 from workbench.clock.running import run
@@ -25,6 +25,7 @@ __all__ = [
     "date",
     "deadline",
     "now",
+    "reader",
     "run",
     "sleep",
     "time_left",

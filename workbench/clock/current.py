@@ -16,7 +16,18 @@ from datetime import UTC, datetime, timedelta
 from workbench.clock.loop import VirtualTimeLoop
 from workbench.clock.worker import HERE
 
-__all__ = ["CURRENT", "EPOCH", "REAL_SLEEP", "Alarm", "Timeline", "date", "now", "sleep", "virtual_loop"]
+__all__ = [
+    "CURRENT",
+    "EPOCH",
+    "REAL_SLEEP",
+    "Alarm",
+    "Timeline",
+    "date",
+    "now",
+    "reader",
+    "sleep",
+    "virtual_loop",
+]
 
 REAL_SLEEP = time.sleep
 CURRENT: contextvars.ContextVar[VirtualTimeLoop] = contextvars.ContextVar("workbench.clock")
@@ -34,8 +45,13 @@ def virtual_loop() -> VirtualTimeLoop | None:
 
 def now() -> float:
     """Seconds on the current clock: virtual time where it runs, ``time.monotonic()`` elsewhere."""
+    return reader()()
+
+
+def reader() -> Callable[[], float]:
+    """What reads the current clock: for code that asks often, and stays in its event loop or thread."""
     loop = virtual_loop()
-    return time.monotonic() if loop is None else loop.time()
+    return time.monotonic if loop is None else loop.time
 
 
 def date() -> datetime:

@@ -15,18 +15,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from workbench.calls import Resilient
-from workbench.calls.resilient import Gate
-from workbench.errors import ConfigurationError
+from workbench.errors import CallNotPermittedError, ConfigurationError
 from workbench.experiments.arrivals import Arrivals
 from workbench.experiments.kernel import Kernel, Process
 from workbench.experiments.results import OUTCOMES, Run
 from workbench.experiments.service import Answer, Distribution, Server, Service, draw
-from workbench.resilience.breaker import Permit
+from workbench.resilience.gates import Permits, admit, settle
 from workbench.resilience.hedge import Hedge
 
 __all__ = ["Play", "Run", "Scenario", "play"]
 
-_TIMEOUT = TimeoutError("no answer in time")
+_TIMEOUT, _GIVEN_UP = TimeoutError("no answer in time"), GeneratorExit()
 _AT_ONCE = 1000  # attempts in an instant, after which it is taken for a loop without an end
 
 
@@ -146,8 +145,9 @@ class Play:
         for sent in (now, now + client.hedge.delay() if client.hedge else math.inf):
             if requests and sent >= end:
                 break
-            permits = self._admit(client.gates, sent)
-            if permits is None:
+            try:
+                permits = admit(client.gates, sent, self.rng)
+            except CallNotPermittedError:
                 break
             arrives = sent + draw(self.scenario.network, self.ways)
             if arrives >= end:  # nobody will wait for it any more, but it is on its way
@@ -173,8 +173,7 @@ class Play:
         for sent, back, answer, permits in requests:
             error = answer.error if answer and back <= end else _TIMEOUT
             given_up = back > end and end < deadline
-            for gate, permit in permits:
-                gate.release(permit) if given_up else gate.record(permit, end, error, end - sent)
+            settle(permits, end, end - sent, _GIVEN_UP if given_up else error)
             if hedge is not None and error is None:
                 hedge.record(back - sent)
             if answer:
@@ -183,17 +182,6 @@ class Play:
             if not given_up:
                 errors.append(error)
         return None if None in errors else errors[-1]
-
-    def _admit(self, gates: Iterable[Gate], now: float) -> list[tuple[Gate, Permit]] | None:
-        permits: list[tuple[Gate, Permit]] = []
-        for gate in gates:
-            permit = gate.acquire(now, self.rng)
-            if permit is None:
-                for before, given in permits:
-                    before.release(given)
-                return None
-            permits.append((gate, permit))
-        return permits
 
     def _stray(self, number: int, sent: float, arrives: float) -> Process:
         """A request that comes when its client no longer waits."""
@@ -210,7 +198,7 @@ class _Request(NamedTuple):
     sent: float
     back: float
     answer: Answer | None
-    permits: list[tuple[Gate, Permit]]
+    permits: Permits
 
 
 def _end(requests: list[_Request], deadline: float) -> float:

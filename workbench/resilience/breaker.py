@@ -22,9 +22,10 @@ from workbench.errors import (
     NotFoundError,
     QuotaExceededError,
 )
+from workbench.resilience.gates import Permit
 from workbench.resilience.window import CountWindow, TimeWindow
 
-__all__ = ["TRANSITIONS", "BreakerEvent", "CircuitBreaker", "Permit", "State", "Trigger", "diagram"]
+__all__ = ["TRANSITIONS", "BreakerEvent", "CircuitBreaker", "State", "Trigger", "diagram"]
 
 
 class State(Enum):
@@ -69,7 +70,6 @@ TRANSITIONS: dict[State, dict[Trigger, State]] = {
     State.DISABLED: {**_MANUAL},
 }
 
-Permit = tuple[int, float]  # the generation that gave it, and when
 EventKind = Literal[
     "success", "error", "ignored error", "not permitted", "late", "rate exceeded", "transition"
 ]
@@ -179,6 +179,9 @@ class CircuitBreaker:
             now: seconds.
             rng: not used; other policies that admit calls draw from it.
         """
+        permit, state = (self._generation, now), self.state  # in this order: if it ends meanwhile, it is late
+        if state is State.CLOSED:
+            return permit
         with self._lock:
             self._tick(now)
             if self.state is State.HALF_OPEN and self._admitted < self.permits:
@@ -208,8 +211,11 @@ class CircuitBreaker:
             elif self.state is not State.DISABLED:
                 failed = error is not None
                 slow = (now - permit[1] if took is None else took) > self.slow_after
-                self._emit("error" if failed else "success", now)
-                self._judge(self._calls.add(now, 1, failed, slow), now)
+                if self.listeners:
+                    self._emit("error" if failed else "success", now)
+                calls, failures, slows = self._calls.add(now, 1, failed, slow)
+                if calls >= self._enough:
+                    self._judge(failures / calls, slows / calls, now)
 
     def release(self, permit: Permit) -> None:
         """Give a permit back for a call that was not made, or was given up by its caller."""
@@ -266,20 +272,18 @@ class CircuitBreaker:
         elif self.state is State.HALF_OPEN and now - self._since >= self.half_open_time:
             self.handle(Trigger.HALF_OPEN_TIME, now)
 
-    def _judge(self, sums: list[int] | list[float], now: float) -> None:
-        calls, failures, slow = sums
-        if calls < self._enough:
+    def _judge(self, failures: float, slow: float, now: float) -> None:
+        """What the rates of enough calls bring about."""
+        if failures >= self.failure_rate:
+            trigger, rate = Trigger.FAILURE_RATE, failures
+        elif slow >= self.slow_rate:
+            trigger, rate = Trigger.SLOW_RATE, slow
+        else:
+            if self.state is State.HALF_OPEN:
+                self.handle(Trigger.PROBES_PASSED, now)
             return
-        for rate, most, trigger in (
-            (failures / calls, self.failure_rate, Trigger.FAILURE_RATE),
-            (slow / calls, self.slow_rate, Trigger.SLOW_RATE),
-        ):
-            if rate >= most:
-                self._emit("rate exceeded", now, f"{trigger.value}: {rate:.0%}")
-                return self.handle(trigger, now)
-        if self.state is State.HALF_OPEN:
-            self.handle(Trigger.PROBES_PASSED, now)
-        return None
+        self._emit("rate exceeded", now, f"{trigger.value}: {rate:.0%}")
+        self.handle(trigger, now)
 
     def _emit(self, kind: EventKind, now: float, detail: str = "") -> None:
         if self.listeners:

@@ -11,7 +11,7 @@ import threading
 from abc import ABC, abstractmethod
 
 from workbench.errors import ConfigurationError
-from workbench.resilience.breaker import Permit
+from workbench.resilience.gates import Permit
 from workbench.resilience.retry import is_retryable
 
 __all__ = ["AIMDLimit", "ConcurrencyLimit", "GradientLimit"]

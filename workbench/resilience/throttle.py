@@ -6,7 +6,7 @@ import random
 import threading
 
 from workbench.errors import ConfigurationError
-from workbench.resilience.breaker import Permit
+from workbench.resilience.gates import Permit
 from workbench.resilience.retry import is_retryable
 from workbench.resilience.window import TimeWindow
 

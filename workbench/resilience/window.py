@@ -11,16 +11,20 @@ class CountWindow:
     """The sums of the last `size` entries; each is a row of `width` numbers."""
 
     def __init__(self, size: int, width: int) -> None:
-        self.totals = [0] * width
+        self._none = (0,) * width
+        self._totals = list(self._none)
         self._rows: deque[tuple[int, ...]] = deque(maxlen=size)
 
     def add(self, now: float, *row: int) -> list[int]:
         """Add an entry; returns the sums."""
-        gone = self._rows[0] if len(self._rows) == self._rows.maxlen else None
-        self._rows.append(row)
-        for index, value in enumerate(row):
-            self.totals[index] += value if gone is None else value - gone[index]
-        return self.totals
+        rows = self._rows
+        gone = rows[0] if len(rows) == rows.maxlen else self._none
+        rows.append(row)
+        if row != gone:  # most are like those before them
+            self._totals = [
+                total + new - old for total, new, old in zip(self._totals, row, gone, strict=True)
+            ]
+        return self._totals
 
 
 class TimeWindow:

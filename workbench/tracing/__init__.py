@@ -8,6 +8,6 @@ spans.py    are recorded              genai.py    what those of model calls are 
 paths.py    what the time went into   export.py   for Perfetto and OpenTelemetry
 """
 
-from workbench.tracing.spans import SpanRecord, Trace, current_span, recording, span
+from workbench.tracing.spans import SpanRecord, Trace, current_span, is_recording, recording, span
 
-__all__ = ["SpanRecord", "Trace", "current_span", "recording", "span"]
+__all__ = ["SpanRecord", "Trace", "current_span", "is_recording", "recording", "span"]

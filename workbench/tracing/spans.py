@@ -22,13 +22,13 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from workbench.clock import virtual_loop
+from workbench.clock import reader
 
 if TYPE_CHECKING:
     import pandas as pd
     from opentelemetry.sdk.trace.export import SpanExporter
 
-__all__ = ["SpanRecord", "Trace", "current_span", "recording", "span"]
+__all__ = ["SpanRecord", "Trace", "current_span", "is_recording", "recording", "span"]
 
 
 class SpanRecord:
@@ -158,8 +158,7 @@ class Trace(Sequence[SpanRecord]):
 
     def _clock(self) -> Callable[[], float]:
         """The current clock, looked up once for each event loop."""
-        loop = virtual_loop()
-        clock = time.monotonic if loop is None else loop.time
+        clock = reader()
         if running := _running_loop():  # in a thread, the clock depends on who started it
             self._clocks = running, clock
         return clock
@@ -185,6 +184,12 @@ def recording() -> Iterator[Trace]:
     finally:
         trace._open = False
         _CURRENT.set(around)
+
+
+def is_recording() -> bool:
+    """Whether a span would be recorded here: what is called very often need not begin one."""
+    above = _get()
+    return above is not None and above._trace._open
 
 
 def current_span() -> SpanRecord | None:
