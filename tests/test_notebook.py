@@ -21,7 +21,7 @@ from traitlets.config import Config
 ROOT = Path(__file__).parent.parent
 EXTENSION = "workbench"
 TIMEOUT = 30.0  # seconds: a kernel that does not answer fails the test
-AT_ONCE = 0.3  # seconds from the stop button to the error
+AT_ONCE = 5.0  # seconds from the stop button to the error: it takes 0.1, and a busy machine must not fail
 
 
 @dataclass(frozen=True)
