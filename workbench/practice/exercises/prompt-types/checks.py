@@ -50,19 +50,15 @@ async def check_apart(task, lab):
 async def refuses(task, lab, mistake, role, content):
     prompt = task()
     outcome = await lab.call(prompt.add, role, content)
-    refused = isinstance(outcome.error, TypeError | ValueError)
     said = type(outcome.error).__name__ if outcome.error else "nothing"
-    evidence = f"add({role!r}, {content!r}) raised {said}"
-    if lab.expect(refused, mistake, evidence):
-        lab.expect(
-            len(prompt.messages) == 0, None, f"{evidence}, and {len(prompt.messages)} messages are kept"
-        )
-    return refused
+    kept = len(prompt.messages)
+    evidence = f"add({role!r}, {content!r}) raised {said}, and left {kept} messages"
+    return lab.expect(isinstance(outcome.error, TypeError | ValueError) and kept == 0, mistake, evidence)
 
 
 async def check_role(task, lab):
     """A role that is none is refused."""
-    for role in ("robot", "User", "", None, 1):
+    for role in ("robot", "User", "tool", "use", "", None, 1):
         if not await refuses(task, lab, "unknown_role", role, "Hello."):
             return
 

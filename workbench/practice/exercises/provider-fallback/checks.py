@@ -21,7 +21,8 @@ class Providers:
         self.breaks = dict.fromkeys(PIECES)  # (after so many pieces, with this error)
         self.asked = {name: self.provider(name) for name in PIECES}
         self.fallback = task(list(self.asked.values()), lab.now, **options)
-        self.every, self.pieces, self.first_piece = 0.1, [], None
+        self.every = {"first": 0.1, "second": 0.1}
+        self.pieces, self.first_piece = [], None
 
     def provider(self, name):
         def answer(prompt):
@@ -31,7 +32,7 @@ class Providers:
             if self.breaks[name]:
                 count, error = self.breaks[name]
                 pieces = pieces[:count]
-            return self.lab.source(pieces, every=self.every, error=error)
+            return self.lab.source(pieces, every=self.every[name], error=error)
 
         return self.lab.service(answer, takes=lambda prompt: self.takes[name], name=name)
 
@@ -75,6 +76,7 @@ async def check_fails_over(task, lab):
     for what, error, late in (
         ("says 503", ProviderError(503), False),
         ("says 429", ProviderError(429), False),
+        ("says 408", ProviderError(408), False),
         ("cannot be reached", ConnectionError("refused"), False),
         ("says 500 in place of the first piece", ProviderError(500), True),
     ):
@@ -126,17 +128,24 @@ async def check_mid_stream(task, lab):
         raised = outcome.error
         right = isinstance(raised, ProviderError) and raised.status == 503
         lab.expect(right, None, f"it broke with a status of 503, and the caller gets {raised!r}")
-        (await providers.ask()).value
-        asked = providers.counts()["second"]
-        lab.expect(
-            asked == 1, None, f"after it broke, the next question: {asked} calls of the second provider"
-        )
+
+
+async def check_broken(task, lab):
+    """A stream that breaks is a failure of its provider, and remembered."""
+    providers = Providers(task, lab)
+    providers.breaks["first"] = (2, ProviderError(503))
+    await providers.ask()
+    providers.breaks["first"] = None
+    (await providers.ask()).value
+    asked = providers.counts()["second"]
+    evidence = f"the first provider's stream broke; the next question: {asked} calls of the second provider"
+    lab.expect(asked == 1, None, evidence)
 
 
 async def check_slow_pieces(task, lab):
     """A provider that has begun to answer may take its time."""
     providers = Providers(task, lab)
-    providers.every = 1.4
+    providers.every["first"] = 1.4
     outcome = await providers.ask()
     said = repr(outcome.error) if outcome.error else repr(providers.text)
     evidence = f"three pieces, 1.4 s from one to the next: the caller gets {said}"
@@ -145,9 +154,13 @@ async def check_slow_pieces(task, lab):
 
 async def check_outage(task, lab):
     """During an outage only the first question waits for the provider that is down."""
-    for what, takes, error in (("is slow to fail", 1.5, ProviderError(503)), ("hangs", 200.0, None)):
+    for what, takes, every, error in (
+        ("is slow to fail", 1.5, 0.1, ProviderError(503)),
+        ("hangs", 200.0, 0.1, None),
+        ("opens a stream after 1.5 s and then gives nothing", 1.5, 200.0, None),
+    ):
         providers = Providers(task, lab)
-        providers.takes["first"], providers.error["first"] = takes, error
+        providers.takes["first"], providers.every["first"], providers.error["first"] = takes, every, error
         waits = []
         for _ in range(5):
             (await providers.ask()).value

@@ -1,10 +1,16 @@
+import httpx2
+
 from workbench.errors import ConfigurationError
 from workbench.practice.probes import waits
-from workbench.simulator import Faults
+from workbench.simulator import Faults, FaultWindow
 
 PROMPTS = ["What is jitter?", "What is a budget?", "What is a storm?"]
 DOWN = Faults(error_rate=1.0)
-ATTEMPTS = 7  # at 0, 0.5, 1.5, 3.5, 7.5, 15.5 and 23.5 s; the next would come after 30 s
+WAITS = [0.5, 1, 2, 4, 8, 8]  # the last request is sent at 23.5 s; the next would come after 30 s
+
+
+def told(seconds):
+    return ", ".join(f"{each:g}" for each in seconds) or "none"
 
 
 def exact(lab, seconds, **options):
@@ -34,23 +40,23 @@ async def check_answers(task, lab):
 
 async def check_outage(task, lab):
     """While the provider is down, each attempt is one request, and the waits double."""
+    sent = lab.spy(httpx2.AsyncClient, "send")
     simulator = exact(lab, 1e-9, faults=DOWN)
     outcome = await lab.call(task, simulator.openai(), PROMPTS[:1], 30.0)
-    count = len(simulator.log)
-    evidence = f"{count} requests in {outcome.seconds:.1f} s; with the waits of the task there are {ATTEMPTS}"
-    lab.expect(count <= ATTEMPTS + 1, "sdk_multiplies", evidence)
-    if not outcome.seconds > 30.0 + 1e-6:
-        lab.expect(count >= ATTEMPTS, None, evidence)
+    again = sum(request.headers.get("x-stainless-retry-count", "0") != "0" for _, request in sent)
+    evidence = f"{len(sent)} requests in {outcome.seconds:.1f} s, {again} of them the SDK's own retries"
+    if not lab.expect(again == 0, "sdk_multiplies", evidence):
+        return
+    waited = waits(lab.calls(simulator))[: len(WAITS)]
+    evidence = f"the first waits were {told(waited)} s, {told(WAITS)} s are right"
+    right = len(waited) == len(WAITS) and all(abs(a - b) < 0.01 for a, b in zip(waited, WAITS, strict=True))
+    lab.expect(right, None, evidence)
     kind = type(outcome.error).__name__
     lab.expect(isinstance(outcome.error, TimeoutError), None, f"{kind} came out, TimeoutError is right")
-    evidence = f"it ended after {outcome.seconds:.1f} s, the budget is 30 s"
-    lab.expect(outcome.seconds <= 30.0 + 1e-6, "last_sleep", evidence)
-    last = simulator.log[-1].ended if count else 0.0
-    evidence = (
-        f"the last request failed at {last - outcome.start:.1f} s, and it ended at {outcome.seconds:.1f} s"
-    )
-    if outcome.seconds <= 30.0 + 1e-6 and count <= ATTEMPTS + 1:
-        lab.expect(outcome.end - last < 0.5, None, evidence)
+    failed = sum(WAITS)
+    evidence = f"after the request that failed at {failed} s it waited until {outcome.seconds:.1f} s"
+    evidence += ", the budget is 30 s and the next wait 8 s"
+    lab.expect(not right or outcome.seconds < failed + 0.5, "last_sleep", evidence)
 
 
 async def check_slow(task, lab):
@@ -66,11 +72,20 @@ async def check_slow(task, lab):
 
 async def check_shared(task, lab):
     """All prompts together have one budget."""
+    ill = [FaultWindow(start=start, end=end, error_rate=1.0) for start, end in ((0, 16), (24, 90))]
+    simulator = exact(lab, 1.0, faults=Faults(windows=ill))
+    outcome = await lab.call(task, simulator.openai(max_retries=0), PROMPTS[:2], 30.0)
+    evidence = f"the first prompt was answered after 24.6 s, the second failed: it ended after {outcome.seconds:.1f} s"
+    evidence += ", the budget is 30 s"
+    anew = outcome.seconds > 30.0 + max(WAITS)
+    shared = lab.expect(outcome.seconds <= 30.0 + 1e-6, "restarted" if anew else "last_sleep", evidence)
     simulator = exact(lab, 12.0)
     outcome = await lab.call(task, simulator.openai(), PROMPTS, 30.0)
     evidence = f"3 requests of 12 s: it ended after {outcome.seconds:.1f} s, the budget is 30 s"
-    lab.expect(outcome.seconds <= 30.0 + 1e-6, "restarted", evidence)
-    simulator = exact(lab, 12.0)
+    lab.expect(outcome.seconds <= 30.0 + 1e-6, "request_time" if shared else "restarted", evidence)
+    simulator = lab.simulator(script=lambda request: "word " * (50 if "jitter" in request.text else 5), itl=0.4)
     outcome = await lab.call(task, simulator.openai(), PROMPTS[:2], 30.0)
-    evidence = f"2 requests of 12 s: it ended after {outcome.seconds:.1f} s with {outcome.error!r}"
+    seconds = " and ".join(f"{call.end - call.start:.0f}" for call in lab.calls(simulator))
+    came = repr(outcome.error) if outcome.error else "the answers"
+    evidence = f"2 requests, of {seconds} s: {came} after {outcome.seconds:.1f} s, the budget is 30 s"
     lab.expect(outcome.error is None, None, evidence)
