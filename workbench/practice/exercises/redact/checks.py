@@ -1,5 +1,6 @@
 import io
 import logging
+import os.path
 
 KEY = "sk-" + "Ab3dE6-gH9_kL2mN5pQ8rS1t"
 OTHER = "sk-" + "ant-api03-Zz9Yy8Xx7Ww6Vv5Uu4Tt3"
@@ -36,8 +37,20 @@ def logged(redactor, write, formatter=None):
     return texts
 
 
+def both_ends(key, masked):
+    """How many of a key's first and last characters what stands in its place begins and ends with."""
+    first = len(os.path.commonprefix([key, masked]))
+    last = len(os.path.commonprefix([key[::-1], masked[::-1]]))
+    return max(first, last)
+
+
 async def check_text(task, lab):
     """A key does not stay in a text, and everything else does."""
+    masked = (await lab.call(lambda: task().text(f"<{KEY}>"))).value[1:-1]
+    shown = max(parts_of(KEY, masked), both_ends(KEY, masked))
+    evidence = f"{shown} characters of the key are still shown, in a row: {masked!r}"
+    if KEY not in masked and not lab.expect(shown < 2, "shows_a_part", evidence):
+        return
     for text in (
         f"The key is {KEY}, they say.",
         f"{KEY}",
@@ -47,16 +60,11 @@ async def check_text(task, lab):
         outcome = await lab.call(lambda text=text: task().text(text))
         got, keys = outcome.value, [key for key in (KEY, OTHER) if key in text]
         left = [key for key in keys if key in got]
-        lab.expect(not left, None, f"{len(left)} of {len(keys)} keys are left in {len(text)} characters")
-        outside = text
-        for key in keys:
-            outside = outside.replace(key, MARK)
-        shown = max((parts_of(key, got) for key in keys), default=0)
-        if shown and not left:
-            evidence = f"{shown} characters of the key are still shown, in a row"
-            lab.expect(False, "shows_a_part", evidence)
-        elif not left:
-            lab.expect(got == outside, None, f"it became {got!r}")
+        if not lab.expect(not left, None, f"{len(left)} of {len(keys)} keys are left in {len(text)} characters"):
+            return
+        outside = text.replace(KEY, MARK).replace(OTHER, MARK)
+        too_much = MARK in got and len(got) < len(outside)
+        lab.expect(got == outside, "redacts_too_much" if too_much else None, f"it became {got!r}")
 
 
 async def check_innocent(task, lab):

@@ -115,6 +115,10 @@ async def check_key(task, lab):
     for what, other in (
         ("a copy of it", request()),
         ("its keys in another order", dict(reversed(request().items()))),
+        (
+            "a message's keys in another order",
+            request() | {"messages": [dict(reversed(each.items())) for each in request()["messages"]]},
+        ),
     ):
         trial, one = await Trial(lab).opened(task), request()
         await trial.get(one)
