@@ -192,7 +192,9 @@ def _warm_up() -> None:
     simulator = Simulator(script=lambda request: "warm")
 
     async def ask() -> None:
-        messages: Any = [{"role": "user", "content": "warm?"}]
+        messages: Any = [
+            {"role": "user", "content": "wärm?"}
+        ]  # the tokenizer prepares itself for other scripts
         client = simulator.openai()
         await client.chat.completions.create(model=MODEL, messages=messages)
         async for _ in await client.chat.completions.create(model=MODEL, messages=messages, stream=True):

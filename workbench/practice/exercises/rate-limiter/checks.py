@@ -126,7 +126,9 @@ async def check_capacity(task, lab):
     waiting = asyncio.create_task(desk.ask(300))
     await asyncio.sleep(1)
     outcome = await desk.ask(601)
-    evidence = f"601 tokens of 600 a minute, while another caller waited: refused after {outcome.seconds:.1f} s"
+    evidence = (
+        f"601 tokens of 600 a minute, while another caller waited: refused after {outcome.seconds:.1f} s"
+    )
     lab.expect(outcome.seconds < 0.01, "sleeps_with_lock", evidence)
     (await waiting).value
 

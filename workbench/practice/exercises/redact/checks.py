@@ -60,7 +60,9 @@ async def check_text(task, lab):
         outcome = await lab.call(lambda text=text: task().text(text))
         got, keys = outcome.value, [key for key in (KEY, OTHER) if key in text]
         left = [key for key in keys if key in got]
-        if not lab.expect(not left, None, f"{len(left)} of {len(keys)} keys are left in {len(text)} characters"):
+        if not lab.expect(
+            not left, None, f"{len(left)} of {len(keys)} keys are left in {len(text)} characters"
+        ):
             return
         outside = text.replace(KEY, MARK).replace(OTHER, MARK)
         too_much = MARK in got and len(got) < len(outside)

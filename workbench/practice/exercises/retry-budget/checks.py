@@ -83,7 +83,9 @@ async def check_shared(task, lab):
     outcome = await lab.call(task, simulator.openai(), PROMPTS, 30.0)
     evidence = f"3 requests of 12 s: it ended after {outcome.seconds:.1f} s, the budget is 30 s"
     lab.expect(outcome.seconds <= 30.0 + 1e-6, "request_time" if shared else "restarted", evidence)
-    simulator = lab.simulator(script=lambda request: "word " * (50 if "jitter" in request.text else 5), itl=0.4)
+    simulator = lab.simulator(
+        script=lambda request: "word " * (50 if "jitter" in request.text else 5), itl=0.4
+    )
     outcome = await lab.call(task, simulator.openai(), PROMPTS[:2], 30.0)
     seconds = " and ".join(f"{call.end - call.start:.0f}" for call in lab.calls(simulator))
     came = repr(outcome.error) if outcome.error else "the answers"

@@ -79,6 +79,19 @@ async def check_waiting(task, lab):
     lab.expect(got == "search", "cpu_time" if got == "rerank" else None, evidence)
 
 
+async def check_saving(task, lab):
+    """What counts is what the stand-in saves, and not how long the stage takes."""
+    pipeline = Pipeline(
+        lab,
+        answer=(steady(2.0), steady(1.9), False, False),
+        search=(steady(1.0), steady(0.3), False, False),
+    )
+    got = await pipeline.chosen(task, lab)
+    saved = {"answer": 0.1, "search": 0.7}
+    evidence = f"it chose {got!r}, which saves {saved.get(got, 0):g} s of 3 s; 'search' saves 0.7 s"
+    lab.expect(got == "search", None, evidence)
+
+
 async def check_tail(task, lab):
     """The slowest answers decide."""
     pipeline = Pipeline(

@@ -82,3 +82,5 @@ async def check_byte_order_mark(task, lab):
     stream = b"\xef\xbb\xbfdata: a\n\n"
     await expect(task, lab, "byte_order_mark", stream, [("message", "a")])
     await expect(task, lab, "byte_order_mark", stream, [("message", "a")], bytewise(stream))
+    stream = "data: a\ufeffb\n\n\ufeffdata: c\n\n".encode()  # in later places it is a character like others
+    await expect(task, lab, "byte_order_mark", stream, [("message", "a\ufeffb")])

@@ -55,20 +55,24 @@ async def check_bound(task, lab):
 
 async def check_feedback(task, lab):
     """The model is told what it said, and what is wrong with it."""
-    for wrong, words in ((MISSING, ("days",)), (TOO_MANY, ("days",)), (NO_JSON, ("json",))):
+    heard = set()
+    for wrong, word in ((MISSING, "days"), (TOO_MANY, "days"), (NO_JSON, "json")):
         model = Model(lab, wrong, RIGHT)
         outcome = await model.asked(task, lab)
         if not lab.expect(len(model.requests) == 2, None, f"{len(model.requests)} requests, 2 were needed"):
             return
         shown = any(wrong in each.content for each in model.requests[1].messages)
         told = model.said(1) or model.requests[1].messages[-1].content
-        named = any(word in told.lower() for word in words) and told != model.requests[0].messages[-1].content
+        named = word in told.lower() and told != model.requests[0].messages[-1].content
         how = ("" if shown else "its own answer is not shown; ") + f"it is told {told[:80]!r}"
         evidence = f"after {wrong[:32]!r} {how}"
         if not lab.expect(shown and named, "error_not_fed_back", evidence):
             return
         same = tuple(outcome.value) == ("Zürich", 3)
         lab.expect(same, None, f"the repaired answer became {outcome.value!r}")
+        heard.add(told)
+    evidence = f"a field that is missing, one that is too large, and what is no JSON: {len(heard)} different messages"
+    lab.expect(len(heard) > 1, "error_not_fed_back", evidence)
 
 
 async def check_types(task, lab):

@@ -125,7 +125,7 @@ async def check_no_arguments(task, lab):
 async def check_work(task, lab):
     """Arguments are parsed once."""
     long = {"id": "call_a", "name": "write", "arguments": {"text": "word " * 200}}
-    parsed = lab.spy(JSONDecoder, "decode"), lab.spy(pydantic_core, "from_json")
+    parsed = lab.spy(JSONDecoder, "raw_decode"), lab.spy(pydantic_core, "from_json")
     task = lab.load()
     got = await result(task, lab, openai([long], size=5))
     texts = [text for text, *_ in parsed[1]] + [text for _, text, *_ in parsed[0]]
