@@ -1,6 +1,5 @@
 import io
 import logging
-import os.path
 
 KEY = "sk-" + "Ab3dE6-gH9_kL2mN5pQ8rS1t"
 OTHER = "sk-" + "ant-api03-Zz9Yy8Xx7Ww6Vv5Uu4Tt3"
@@ -39,8 +38,8 @@ def logged(redactor, write, formatter=None):
 
 def both_ends(key, masked):
     """How many of a key's first and last characters what stands in its place begins and ends with."""
-    first = len(os.path.commonprefix([key, masked]))
-    last = len(os.path.commonprefix([key[::-1], masked[::-1]]))
+    first = next((n for n in range(len(key), 0, -1) if masked.startswith(key[:n])), 0)
+    last = next((n for n in range(len(key), 0, -1) if masked.endswith(key[-n:])), 0)
     return max(first, last)
 
 

@@ -75,8 +75,8 @@ async def check_shared(task, lab):
     ill = [FaultWindow(start=start, end=end, error_rate=1.0) for start, end in ((0, 16), (24, 90))]
     simulator = exact(lab, 1.0, faults=Faults(windows=ill))
     outcome = await lab.call(task, simulator.openai(max_retries=0), PROMPTS[:2], 30.0)
-    evidence = f"the first prompt was answered after 24.6 s, the second failed: it ended after {outcome.seconds:.1f} s"
-    evidence += ", the budget is 30 s"
+    evidence = "the first prompt was answered after 24.6 s, and the second failed: it ended after "
+    evidence += f"{outcome.seconds:.1f} s, the budget is 30 s"
     anew = outcome.seconds > 30.0 + max(WAITS)
     shared = lab.expect(outcome.seconds <= 30.0 + 1e-6, "restarted" if anew else "last_sleep", evidence)
     simulator = exact(lab, 12.0)

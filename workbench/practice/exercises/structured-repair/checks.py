@@ -71,7 +71,9 @@ async def check_feedback(task, lab):
         same = tuple(outcome.value) == ("Zürich", 3)
         lab.expect(same, None, f"the repaired answer became {outcome.value!r}")
         heard.add(told)
-    evidence = f"a field that is missing, one that is too large, and what is no JSON: {len(heard)} different messages"
+    evidence = (
+        f"of a field that is missing, one that is too large and no JSON it was told in {len(heard)} ways"
+    )
     lab.expect(len(heard) > 1, "error_not_fed_back", evidence)
 
 
