@@ -7,9 +7,8 @@ due is sent at its instant, token by token; a client that goes is a client that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from workbench.simulator.exchange import Breakage
@@ -64,24 +63,27 @@ class AsgiApp:
 
     async def _serve(self, scope: Scope, query: str, receive: Receive, send: Send) -> None:
         """Let the engine answer a request."""
-        headers = dict(scope["headers"])
+        headers: dict[bytes, bytes] = dict(scope["headers"])
 
         def header(name: str) -> str | None:
             value = headers.get(name.encode())
             return None if value is None else value.decode("latin-1")
 
-        request = partial(HttpRequest, scope["method"], scope["path"], header, query=query)
-        made, limit = request(body=b""), self._line.engine.max_body_bytes
-        if made.size_bytes <= limit:
+        limit, body = self._line.engine.max_body_bytes, b""
+        announced = headers.get(b"content-length", b"")
+        size = int(announced) if announced.isdigit() else 0
+        if size <= limit:
             try:
-                body = await _read(receive, limit)
+                read = await _read(receive, limit)
             except TimeoutError:
                 return await _cut(Breakage.DISCONNECTED, scope, receive)
-            if body is None:
+            if read is None:
                 return
-            made = request(body=body)
-        delivery = self._line.receive(provider_of(made), made)
-        if made.size_bytes <= limit:
+            body, size = read, len(read)
+        path = scope["path"]
+        request = HttpRequest(scope["method"], path, header, body, query, announced_bytes=size)
+        delivery = self._line.receive(provider_of(path, headers), request)
+        if size <= limit:
             await self._deliver(delivery, scope, receive, send)
         else:
             await _refuse(delivery, scope, receive, send)
@@ -92,7 +94,7 @@ class AsgiApp:
             if delivery.exchange.streams or delivery.head_in():
                 broken = await self._watch(_answer(delivery, send), receive)
             else:  # it is due as a whole: nobody can go before
-                broken = await _answer(delivery, send)
+                broken = await _answer_whole(delivery, send)
         finally:
             delivery.close()
         if broken is not None:
@@ -119,11 +121,9 @@ class AsgiApp:
             self._answering.discard(task)
 
 
-def provider_of(request: HttpRequest) -> str:
+def provider_of(path: str, headers: Mapping[bytes, bytes]) -> str:
     """Whose API a request means: both have ``/v1/models``; only Anthropic's clients send these headers."""
-    if request.path.startswith("/v1/messages"):
-        return "anthropic"
-    ours = request.header("anthropic-version") or request.header("x-api-key")
+    ours = path.startswith("/v1/messages") or headers.get(b"anthropic-version") or headers.get(b"x-api-key")
     return "anthropic" if ours else "openai"
 
 
@@ -156,13 +156,17 @@ async def _answer(delivery: Delivery, send: Send) -> Breakage | None:
     """Send the answer as it comes due, to its end or to where the connection breaks."""
     await head_due(delivery)
     exchange = delivery.exchange
-    if exchange.streams:
-        await send(_head(exchange.status, exchange.headers))
-        return await _stream(delivery, send)
+    if not exchange.streams:
+        return await _answer_whole(delivery, send)
+    await send(_head(exchange.status, exchange.headers))
+    return await _stream(delivery, send)
+
+
+async def _answer_whole(delivery: Delivery, send: Send) -> Breakage | None:
     part = delivery.whole()
     if isinstance(part, Breakage):
         return part
-    await send(_head(exchange.status, {**exchange.headers, "content-length": str(len(part))}))
+    await send(_head(delivery.exchange.status, delivery.exchange.headers, len(part)))
     await send({"type": "http.response.body", "body": part})
     return None
 
@@ -173,8 +177,8 @@ async def _refuse(delivery: Delivery, scope: Scope, receive: Receive, send: Send
     part = delivery.whole()
     if isinstance(part, Breakage):
         return await _cut(part, scope, receive)
-    headers = {"content-length": str(len(part)), "connection": "close"}
-    await send(_head(delivery.exchange.status, delivery.exchange.headers | headers))
+    headers = {**delivery.exchange.headers, "connection": "close"}
+    await send(_head(delivery.exchange.status, headers, len(part)))
     await send({"type": "http.response.body", "body": part, "more_body": True})
     with suppress(TimeoutError):  # a client that is still sending would not see why the connection is closed
         async with asyncio.timeout(_FAREWELL_SECONDS):
@@ -205,8 +209,10 @@ async def _stream(delivery: Delivery, send: Send) -> Breakage | None:
     return None
 
 
-def _head(status: int | None, headers: dict[str, str]) -> Message:
+def _head(status: int | None, headers: dict[str, str], size: int | None = None) -> Message:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    if size is not None:
+        raw.append((b"content-length", b"%d" % size))
     return {"type": "http.response.start", "status": status, "headers": raw}
 
 

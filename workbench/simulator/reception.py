@@ -53,19 +53,22 @@ _MESSAGE_TOKENS = 4  # what the chat format adds to each message
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """An HTTP request, however it came: `header` looks one up by its lower-case name."""
+    """An HTTP request, however it came: `header` looks one up by its lower-case name.
+
+    What is too large need not be read to be refused: its size is what was announced.
+    """
 
     method: str
     path: str
     header: Callable[[str], str | None]
     body: bytes
     query: str = ""
+    announced_bytes: int = 0
 
     @property
     def size_bytes(self) -> int:
-        """Of the body, as it came or was announced: what is too large need not be read to be refused."""
-        announced = self.header("content-length") or ""
-        return max(len(self.body), int(announced) if announced.isdecimal() else 0)
+        """Of the body."""
+        return max(len(self.body), self.announced_bytes)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Literal
 
 import httpx2
@@ -49,10 +50,17 @@ def _check(part: bytes | Breakage, request: httpx2.Request) -> bytes:
     return part
 
 
-def _response(delivery: Delivery, body: httpx2.AsyncByteStream | httpx2.SyncByteStream) -> httpx2.Response:
-    exchange = delivery.exchange
+def _whole(delivery: Delivery, request: httpx2.Request) -> httpx2.Response:
+    """An answer that does not stream; handed over as it is, the client need not read it piece by piece."""
+    exchange, body = delivery.exchange, _check(delivery.whole(), request)
     assert exchange.status is not None, "a connection that breaks has raised instead"
-    return httpx2.Response(exchange.status, headers=exchange.headers, stream=body)
+    response = httpx2.Response(exchange.status, headers=exchange.headers, content=body)
+    response.elapsed = timedelta(seconds=exchange.start + exchange.head_offset - exchange.arrival)
+    return response
+
+
+def _streamed(delivery: Delivery, body: httpx2.AsyncByteStream | httpx2.SyncByteStream) -> httpx2.Response:
+    return httpx2.Response(200, headers=delivery.exchange.headers, stream=body)
 
 
 class _AsyncBody(httpx2.AsyncByteStream):
@@ -86,8 +94,8 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
         try:
             await head_due(delivery)
             if delivery.exchange.streams:
-                return _response(delivery, _AsyncBody(delivery, request))
-            response = _response(delivery, httpx2.ByteStream(_check(delivery.whole(), request)))
+                return _streamed(delivery, _AsyncBody(delivery, request))
+            response = _whole(delivery, request)
         except TimeoutError:
             delivery.close()
             raise _timeout(delivery, request) from None
@@ -133,8 +141,8 @@ class SyncTransport(httpx2.BaseTransport):
                 alarm.sleep(wait)
                 waiting[number] = alarm.ring
             if delivery.exchange.streams:
-                return _response(delivery, _SyncBody(delivery, request))
-            response = _response(delivery, httpx2.ByteStream(_check(delivery.whole(), request)))
+                return _streamed(delivery, _SyncBody(delivery, request))
+            response = _whole(delivery, request)
         except TimeoutError:
             delivery.close()
             raise _timeout(delivery, request) from None
