@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from workbench.limits import TokenBucket
 from workbench.simulator.exchange import Exchange
@@ -28,12 +28,12 @@ class Account:
         self._most = limits.concurrent
         self._under_way: list[Exchange] = []
 
-    def charge(self, input_tokens: int, output_tokens: int, now: float) -> Excess | None:
+    def charge(self, input_tokens: int, reserved: Callable[[], int], now: float) -> Excess | None:
         """Take what a request costs from all limits, or nothing from any.
 
         Args:
             input_tokens: of the prompt.
-            output_tokens: that the answer may have.
+            reserved: tokens that the answer may have.
             now: the instant of arrival.
 
         Returns:
@@ -41,6 +41,7 @@ class Account:
         """
         if (excess := self._too_many(now)) is not None or not self._buckets:
             return excess
+        output_tokens = reserved()
         cost = {
             "requests": 1,
             "tokens": input_tokens + output_tokens,
@@ -69,10 +70,10 @@ class Account:
         if self._most is not None:
             self._under_way.append(exchange)
 
-    def settle(self, estimated_tokens: int, output_tokens: int, now: float) -> None:
+    def settle(self, reserved: Callable[[], int], output_tokens: int, now: float) -> None:
         """Correct a limit on the output alone once it is known; one on `tokens` keeps the estimate."""
         if bucket := self._buckets.get("output-tokens"):
-            bucket.take(output_tokens - estimated_tokens, now)
+            bucket.take(output_tokens - reserved(), now)
 
     def states(self, now: float) -> list[LimitState]:
         """All limits a minute at this instant."""

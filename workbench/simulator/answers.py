@@ -17,13 +17,14 @@ from typing import Any
 
 from workbench.errors import ConfigurationError
 from workbench.messages import Citation, Completion, Reply, Request, StopReason, Tool, ToolCall, Usage
+from workbench.simulator.models import ModelProfile
 from workbench.simulator.prose import Prose, question_of, stems, write
 from workbench.simulator.schemas import sample
 from workbench.tokens import pieces
 from workbench.wire.dialect import Call, compact
 from workbench.wire.signature import sign
 
-__all__ = ["Answer", "Responder", "Script", "Writer"]
+__all__ = ["Answer", "Responder", "Script", "Words", "Writer"]
 
 Answer = str | Sequence[ToolCall] | Reply
 Responder = Callable[[Request], Answer | None]
@@ -51,6 +52,34 @@ def choose_tools(request: Request, rng: random.Random) -> list[Tool]:
     return best if request.parallel_tool_calls else best[:1]
 
 
+class Words:
+    """Decides what `model` says, and how long it goes on by itself.
+
+    It is drawn when somebody asks: to seed it costs more than a scripted answer, which may not need it.
+    """
+
+    def __init__(self, seed: str, model: ModelProfile) -> None:
+        self._seed, self._model = seed, model
+        self._drawn: tuple[random.Random, int] | None = None
+
+    @property
+    def rng(self) -> random.Random:
+        """Every choice of words."""
+        return self._draw()[0]
+
+    @property
+    def length(self) -> int:
+        """Tokens that the model would write by itself."""
+        return self._draw()[1]
+
+    def _draw(self) -> tuple[random.Random, int]:
+        if self._drawn is None:
+            rng = random.Random(self._seed)
+            length = max(1, round(self._model.answer_tokens.draw(rng)))
+            self._drawn = rng, min(length, self._model.max_output_tokens)
+        return self._drawn
+
+
 class Writer:
     """Turns requests into completions; `script` takes the place of the model's own words.
 
@@ -65,13 +94,12 @@ class Writer:
     def write(
         self,
         call: Call,
-        rng: random.Random,
+        words: Words,
         *,
-        length: int,
         room: int,
         id: str,
         call_prefix: str,
-        prompt: Usage,
+        prompt: Mapping[str, int],
         refuse: bool = False,
         spoil: random.Random | None = None,
     ) -> list[Completion]:
@@ -79,8 +107,7 @@ class Writer:
 
         Args:
             call: what is asked.
-            rng: decides every choice of words.
-            length: tokens that the model would write by itself.
+            words: decides every choice of words, and how many there are.
             room: tokens that the context window has left.
             id: of the completion.
             call_prefix: with which the ids of tool calls begin.
@@ -94,11 +121,11 @@ class Writer:
         cut: StopReason = "length" if limit == request.max_tokens else "context_window"
         choices = []
         for _ in range(call.n):
-            reply, prose = _compose(request, rng, length) if scripted is None else (scripted, None)
+            reply, prose = _compose(request, words) if scripted is None else (scripted, None)
             if spoil and request.response_format and reply.stop_reason is None and reply.text:
                 reply, prose = reply.model_copy(update={"text": _spoil(reply.text, spoil)}), None
-            calls = [_with_id(c, call_prefix, rng) for c in reply.tool_calls]
-            thinking = reply.thinking or _think(request, rng, length, quiet=scripted is not None)
+            calls = [_with_id(c, call_prefix, words) for c in reply.tool_calls]
+            thinking = reply.thinking or (_think(request, words) if scripted is None else "")
             thoughts = pieces(thinking)[:limit] if thinking else []
             thinking, thought = "".join(thoughts), len(thoughts)
             size = prose.tokens if prose else None
@@ -114,9 +141,7 @@ class Writer:
                     tool_calls=tuple(kept),
                     stop_reason=cut if reason == "length" else reply.stop_reason or reason,
                     stop_sequence=stop,
-                    usage=Usage(
-                        **vars(prompt) | {"output_tokens": thought + used, "thinking_tokens": thought}
-                    ),
+                    usage=Usage(**prompt, output_tokens=thought + used, thinking_tokens=thought),
                 )
             )
         return choices
@@ -129,16 +154,17 @@ def _clip(citations: Sequence[Citation], text: str) -> tuple[Citation, ...]:
     return tuple(c if c.end <= end else c.model_copy(update={"end": end}) for c in left)
 
 
-def _think(request: Request, rng: random.Random, length: int, *, quiet: bool) -> str:
+def _think(request: Request, words: Words) -> str:
     """What the model thinks before it answers; a scripted one thinks nothing of its own."""
-    if request.thinking_tokens is None or quiet:
+    if request.thinking_tokens is None:
         return ""
-    wanted = write(request, rng, max(length, request.thinking_tokens // 4)).text
+    wanted = write(request, words.rng, max(words.length, request.thinking_tokens // 4)).text
     return "".join(pieces(wanted)[: request.thinking_tokens])
 
 
-def _compose(request: Request, rng: random.Random, length: int) -> tuple[Reply, Prose | None]:
+def _compose(request: Request, words: Words) -> tuple[Reply, Prose | None]:
     """The model's own answer; as prose, where it is nothing else."""
+    rng, length = words.rng, words.length
     if tools := choose_tools(request, rng):
         hints = question_of(request)
         arguments = [
@@ -230,8 +256,8 @@ def _reply_of(text: str) -> Reply:
     return _check_text(Reply(text=text))
 
 
-def _with_id(call: ToolCall, prefix: str, rng: random.Random) -> ToolCall:
-    return call if call.id else call.model_copy(update={"id": f"{prefix}{rng.getrandbits(96):024x}"})
+def _with_id(call: ToolCall, prefix: str, words: Words) -> ToolCall:
+    return call if call.id else call.model_copy(update={"id": f"{prefix}{words.rng.getrandbits(96):024x}"})
 
 
 def _limit(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.errors import ConfigurationError
-from workbench.messages import Completion, Usage
+from workbench.messages import Completion
+from workbench.simulator.answers import Words
 from workbench.simulator.exchange import Job, Schedule
 from workbench.simulator.failing import fail, spoil
 from workbench.simulator.models import Gaps, ModelProfile
@@ -37,9 +38,8 @@ class _Draft:
     call: Call
     model: ModelProfile
     cache: PromptCache
-    words: random.Random
+    words: Words
     noise: random.Random
-    length: int
 
 
 def generate(engine: Engine, visit: Visit, form: Format) -> Work:
@@ -53,10 +53,13 @@ def ask(engine: Engine, visit: Visit, form: Format, job: Job | None = None) -> W
     """Decide what the model answers and when; the exchange, or its job, takes its place in the queue."""
     visit.exchange.job = job
     draft = _read(engine, visit, form)
-    estimate = draft.call.request.max_tokens or draft.length
-    if visit.dialect.name == "anthropic":
-        estimate = min(estimate, draft.length)
-    reserved = estimate * draft.call.n
+
+    def reserved() -> int:
+        estimate = draft.call.request.max_tokens or draft.words.length
+        if visit.dialect.name == "anthropic":
+            estimate = min(estimate, draft.words.length)
+        return estimate * draft.call.n
+
     account = engine.charge(visit, draft.model, reserved)
     fail(engine.faults, draft.noise)
     work = _answer(engine, visit, draft)
@@ -96,11 +99,10 @@ def _read(engine: Engine, visit: Visit, form: Format) -> _Draft:
     model = engine.profile(visit.dialect.name, call.request.model, embeds=False)
     check_size(model, call.request, size, form)
     exchange.model = model
-    noise, words = engine.noise(digest), random.Random(f"{engine.seed}/{digest}")
-    natural = min(max(1, round(model.answer_tokens.draw(words))), model.max_output_tokens)
+    noise, words = engine.noise(digest), Words(f"{engine.seed}/{digest}", model)
     cache = engine.cache(visit, model)
     exchange.cached_tokens = min(cache.find(call.prefixes, visit.now), size)
-    return _Draft(form, call, model, cache, words, noise, natural)
+    return _Draft(form, call, model, cache, words, noise)
 
 
 def _answer(engine: Engine, visit: Visit, draft: _Draft) -> Work:
@@ -108,11 +110,11 @@ def _answer(engine: Engine, visit: Visit, draft: _Draft) -> Work:
     exchange, call = visit.exchange, draft.call
     kept = min(draft.cache.keep(call.prefixes, visit.now, exchange), exchange.input_tokens)
     written = max(0, kept - exchange.cached_tokens) if visit.dialect.caches_on_demand else 0
-    prompt = Usage(
-        input_tokens=exchange.input_tokens,
-        cached_tokens=exchange.cached_tokens,
-        cache_write_tokens=written,
-    )
+    prompt = {
+        "input_tokens": exchange.input_tokens,
+        "cached_tokens": exchange.cached_tokens,
+        "cache_write_tokens": written,
+    }
     completions = _write(engine, draft, prompt)
     exchange.output_tokens = tuple([completion.usage.output_tokens for completion in completions])
     tokens = max(1, *exchange.output_tokens)
@@ -122,7 +124,7 @@ def _answer(engine: Engine, visit: Visit, draft: _Draft) -> Work:
     return Work(draft.form, call, completions, schedule, faults, int(visit.date.timestamp()))
 
 
-def _write(engine: Engine, draft: _Draft, prompt: Usage) -> list[Completion]:
+def _write(engine: Engine, draft: _Draft, prompt: dict[str, int]) -> list[Completion]:
     form, model, noise = draft.form, draft.model, draft.noise
     identity = f"{form.id_prefix}{noise.getrandbits(112):028x}"
     refusals, mistakes = engine.faults.refusal_rate, engine.faults.invalid_output_rate
@@ -130,8 +132,7 @@ def _write(engine: Engine, draft: _Draft, prompt: Usage) -> list[Completion]:
         return engine.writer.write(
             draft.call,
             draft.words,
-            length=draft.length,
-            room=max(1, model.context_window - prompt.input_tokens),
+            room=max(1, model.context_window - prompt["input_tokens"]),
             id=identity,
             call_prefix=form.call_id_prefix,
             prompt=prompt,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -246,13 +246,13 @@ class Engine:
         self._seen[digest] += 1
         return random.Random(f"{self.seed}/{digest}/noise/{self._seen[digest]}")
 
-    def charge(self, visit: Visit, model: ModelProfile, output_tokens: int) -> Account:
+    def charge(self, visit: Visit, model: ModelProfile, reserved: Callable[[], int]) -> Account:
         """Hold the request against its key's limits; the headers tell their state at this instant."""
         if self.accounts.is_spent(model.provider, visit.key):
             raise WireError("quota", visit.dialect.spent_message)
         account, headers, dialect = self.accounts.of(visit.key, model), visit.exchange.headers, visit.dialect
         free = visit.exchange.cached_tokens if dialect.caches_on_demand else 0
-        excess = account.charge(visit.exchange.input_tokens - free, output_tokens, visit.now)
+        excess = account.charge(visit.exchange.input_tokens - free, reserved, visit.now)
         headers.update(dialect.limit_headers(account.states(visit.now), visit.date))
         if excess is None:
             return account

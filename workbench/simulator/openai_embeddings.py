@@ -28,7 +28,7 @@ def _create(engine: Engine, visit: Visit) -> None:
     _check(call, model)
     exchange.model, exchange.input_tokens = model, sum(call.sizes)
     noise = engine.noise(visit.digest(body))
-    account = engine.charge(visit, model, 0)
+    account = engine.charge(visit, model, lambda: 0)
     fail(engine.faults, noise)
     read = exchange.input_tokens / model.prefill_tokens_per_second
     done = engine.edge_latency + model.ttft.draw(noise) + read
