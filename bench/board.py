@@ -14,7 +14,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import CDPSession, Page
 
-from tests.browser.lab import Lab, browse, find_chromium, serve
+from tests.browser.lab import Lab, browse, find_chromium, open_lab, serve
 
 STREAMS, TOKENS, GAP = 32, 500, 0.01
 LIMIT = 120.0  # seconds for one way
@@ -216,9 +216,10 @@ def main() -> list[dict[str, Any]]:
         with serve(folder, private) as server, browse(chromium) as context:
             context.add_init_script(COUNT)
             print(line("", HEAD))
-            for way in WAYS:
-                rows.append(measure(Lab(server, context), way, words))
-                print(line(way, cells(rows[-1])))
+            with open_lab(server, context) as lab:
+                for way in WAYS:
+                    rows.append(measure(lab, way, words))
+                    print(line(way, cells(rows[-1])))
     return rows
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.lab import Lab, browse, find_chromium, serve
+from tests.browser.lab import Lab, browse, find_chromium, open_lab, serve
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NO_BROWSER = (
@@ -38,5 +38,5 @@ def lab(browser: BrowserContext, tmp_path_factory: pytest.TempPathFactory) -> It
     private = tmp_path_factory.mktemp("jupyter")
     folder = tmp_path_factory.mktemp("lab") / "notebooks"
     shutil.copytree(NOTEBOOKS, folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    with serve(folder, private) as server:
-        yield Lab(server, browser)
+    with serve(folder, private) as server, open_lab(server, browser) as lab:
+        yield lab

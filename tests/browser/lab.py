@@ -26,9 +26,15 @@ _SETTINGS = {
     # All cells are in the page, also those that are not in view.
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
-IDLE = """() => {
-  const widget = window.jupyterapp?.shell?.currentWidget;
-  return widget?.context?.isReady && widget.sessionContext?.session?.kernel?.status === 'idle';
+_OPEN = "path => { window.jupyterapp.commands.execute('docmanager:open', { path }); }"
+_IDLE = """name => {
+  const { context, sessionContext } = window.jupyterapp?.shell?.currentWidget ?? {};
+  return context?.path === name && context.isReady && sessionContext.session?.kernel?.status === 'idle';
+}"""
+# Without a question about changes that nobody wants, and without waiting for the kernels to be gone.
+_CLOSE_ALL = """() => {
+  window.jupyterapp.serviceManager.sessions.shutdownAll();
+  [...window.jupyterapp.shell.widgets('main')].forEach(widget => widget.dispose());
 }"""
 _RUN_ALL = """() => {
   window.ranAll = undefined;
@@ -52,16 +58,12 @@ class Server:
     token: str
     folder: Path
 
-    def api(self, path: str, method: str = "GET") -> bytes:
+    def status(self) -> bytes:
         headers = {"Authorization": f"token {self.token}"}
-        request = urllib.request.Request(f"{self.url}/api/{path}", method=method, headers=headers)
+        request = urllib.request.Request(f"{self.url}/api/status", headers=headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
             body: bytes = answer.read()
         return body
-
-    def end_sessions(self) -> None:
-        for session in json.loads(self.api("sessions")):
-            self.api(f"sessions/{session['id']}", method="DELETE")
 
 
 @dataclass(frozen=True)
@@ -91,23 +93,34 @@ class NotebookPage:
 
 @dataclass(frozen=True)
 class Lab:
-    """What a browser test gets: the server and a browser that knows its token."""
+    """What a browser test gets: the server, and JupyterLab open in the browser."""
 
     server: Server
-    context: BrowserContext
+    page: Page
 
     @contextmanager
     def open_notebook(self, name: str) -> Iterator[NotebookPage]:
         """Open the notebook at this path in the server's folder, with an idle kernel of its own."""
-        page = self.context.new_page()
-        page.set_default_timeout(OPEN_TIMEOUT * 1000)
         try:
-            page.goto(f"{self.server.url}/lab/tree/{name}?reset&token={self.server.token}")
-            page.wait_for_function(IDLE)
-            yield NotebookPage(page)
+            self.page.evaluate(_OPEN, name)
+            self.wait_for(name)
+            yield NotebookPage(self.page)
         finally:
-            page.close()
-            self.server.end_sessions()
+            self.page.evaluate(_CLOSE_ALL)
+
+    def wait_for(self, name: str) -> None:
+        """Wait until this notebook is in front, and its kernel idle."""
+        self.page.wait_for_function(_IDLE, arg=name)
+
+
+@contextmanager
+def open_lab(server: Server, context: BrowserContext) -> Iterator[Lab]:
+    """Load JupyterLab, which takes longer than all that is done in it: once for many notebooks."""
+    with context.new_page() as page:
+        page.set_default_timeout(OPEN_TIMEOUT * 1000)
+        page.goto(f"{server.url}/lab?reset&token={server.token}")
+        page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)")
+        yield Lab(server, page)
 
 
 def _environment(private: Path) -> dict[str, str]:
@@ -178,7 +191,7 @@ def _wait_until_up(server: Server, process: subprocess.Popen[bytes], log: Path) 
     deadline = time.monotonic() + START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            server.api("status")
+            server.status()
         except urllib.error.URLError:
             time.sleep(0.1)  # a real process starts in real time
         else:

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page
 
-from tests.browser.lab import IDLE, Lab, NotebookPage
+from tests.browser.lab import Lab, NotebookPage
 from workbench.practice.exercise import Exercise
 
 _PASTE = """([entry, source]) => {
@@ -13,6 +13,7 @@ _PASTE = """([entry, source]) => {
     && each.model.type === 'code' && !each.model.sharedModel.getSource().includes('Task('));
   cell.model.sharedModel.setSource(source);
 }"""
+_ADDRESS = "() => history.replaceState(null, '', '/lab/tree/practice.ipynb')"  # its links are relative to it
 _ACTIVATE = "name => window.jupyterapp.commands.execute('docmanager:open', { path: name })"
 
 
@@ -35,11 +36,9 @@ def test_a_mock_interview_from_its_start_to_the_report(lab: Lab) -> None:
         page.get_by_text(re.compile(r"The interview: 4[45]:\d\d left")).wait_for()  # it is drawn by a script
         slug = (task.get_attribute("href") or "").split("/")[-1].removesuffix(".ipynb").split("?")[0]
         exercise = Exercise.load(slug)
+        page.evaluate(_ADDRESS)
         task.click()
-        page.wait_for_function(
-            f"() => window.jupyterapp?.shell?.currentWidget?.context?.path?.endsWith('{slug}.ipynb')"
-        )
-        page.wait_for_function(IDLE)
+        lab.wait_for(f"practice/{slug}.ipynb")
         key, wrong = next(iter(exercise.programs("wrong").items()))
         mistake = exercise.mistakes[key.split("__")[0]]
         said = solve(page, exercise, wrong)
@@ -50,9 +49,7 @@ def test_a_mock_interview_from_its_start_to_the_report(lab: Lab) -> None:
         assert f"{exercise.title}: right" in said
         assert exercise.follow_ups[0].replace("`", "") in said
         page.evaluate(_ACTIVATE, "practice.ipynb")
-        page.wait_for_function(
-            "() => window.jupyterapp?.shell?.currentWidget?.context?.path === 'practice.ipynb'"
-        )
+        lab.wait_for("practice.ipynb")
         assert door.run_all()
         said = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)").inner_text()
         assert "1 tasks solved, in 2 attempts" in said
