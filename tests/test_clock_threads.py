@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from typing import Any
 
 import anyio
@@ -744,13 +744,131 @@ def test_a_blocking_client_in_a_thread_reaches_a_server_on_the_loop() -> None:
     assert run(main) == b"hello\n"
 
 
-def test_a_timed_wait_in_a_thread_is_no_deadlock() -> None:
-    """Event.wait(timeout) in a worker waits for real, and the loop waits for it."""
+def test_a_pool_that_the_program_makes_lives_in_virtual_time() -> None:
+    """`submit`, `map`, `as_completed` and `with`, from the loop and from a thread: so many at a time."""
 
-    async def main() -> bool:
-        return await asyncio.to_thread(threading.Event().wait, 1.2)
+    def mapped() -> Log:
+        with ThreadPoolExecutor(3) as pool:
+            return list(pool.map(slept, [1] * 7, timeout=5))
 
-    assert run(main) is False
+    async def main() -> Log:
+        with ThreadPoolExecutor(2) as pool:
+            futures = [pool.submit(slept, 1) for _ in range(4)]
+            awaited = [await asyncio.wrap_future(future) for future in futures]
+            ended = [future.result() for future in as_completed(pool.submit(slept, n) for n in (3, 1, 2))]
+        return [awaited, ended, await asyncio.to_thread(mapped), now()]
+
+    log = [[1, 1, 2, 2], [3, 5, 5], [6, 6, 6, 7, 7, 7, 8], 8]
+    assert [run(main) for _ in range(5)] == [log] * 5
+
+
+def test_a_pool_serves_a_loop_factory_too() -> None:
+    """Leaving a pool's `with` on a loop that `run` has not made waits for its jobs all the same."""
+
+    async def main() -> Log:
+        with ThreadPoolExecutor(1) as pool:
+            futures = [pool.submit(slept, 1) for _ in range(2)]
+        return [future.result() for future in futures]
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        assert runner.run(main()) == [1, 2]
+
+
+def test_a_pool_whose_threads_cannot_begin() -> None:
+    """An initializer that fails breaks the pool, and nobody waits for it."""
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1, initializer=raising, initargs=(ValueError(),)) as pool:
+            await asyncio.get_running_loop().run_in_executor(pool, slept, 1)
+
+    with pytest.raises(BrokenExecutor):
+        run(main)
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_threads_that_the_program_starts_live_in_virtual_time(threaded: bool) -> None:
+    """`Thread`, `Timer` and `join`, with and without a timeout, from the loop and from a thread."""
+
+    def program() -> Log:
+        log: Log = []
+        threads: list[threading.Thread] = [threading.Timer(n, log.append, [n]) for n in (3, 1, 2)]
+        for thread in threads:
+            thread.start()
+        threads[0].join(1.5)
+        log.append((now(), threads[0].is_alive()))
+        for thread in threads:
+            thread.join()
+        return [*log, now()]
+
+    async def main() -> Log:
+        return await asyncio.to_thread(program) if threaded else program()
+
+    assert [run(main) for _ in range(5)] == [[1, (1.5, True), 2, 3, 3]] * 5
+
+
+def test_waits_with_a_timeout_take_virtual_time() -> None:
+    """Event.wait, Queue.get and Future.result with a timeout end at its instant, or at the signal's."""
+
+    def waiting(items: queue.Queue[int]) -> Log:
+        log: Log = [threading.Event().wait(1.25), now()]
+        try:
+            while True:
+                log.append((items.get(timeout=0.75), now()))
+        except queue.Empty:
+            return [*log, now()]
+
+    async def main() -> Log:
+        items: queue.Queue[int] = queue.Queue()
+        waiter = asyncio.create_task(asyncio.to_thread(waiting, items))
+        for number in range(3):
+            await asyncio.sleep(0.75)
+            items.put(number)
+        log = await waiter
+        with ThreadPoolExecutor(1) as pool, pytest.raises(TimeoutError):
+            pool.submit(slept, 5).result(timeout=1)
+        return [*log, now()]
+
+    assert run(main) == [False, 1.25, (0, 1.25), (1, 1.5), (2, 2.25), 3, 8]
+
+
+def test_the_end_of_a_run_ends_threads_that_sleep() -> None:
+    """A thread that would sleep for ever ends quietly with its clock; one that waits can still be woken."""
+    event, log = threading.Event(), Log()
+
+    def for_ever() -> None:
+        while True:
+            time.sleep(1)
+
+    def waiting() -> None:
+        event.wait()
+        log.append("woken")
+
+    async def main() -> None:
+        threads = [threading.Thread(target=for_ever), threading.Thread(target=waiting)]
+        for thread in threads:
+            thread.start()
+        log.extend(threads)
+        await asyncio.sleep(2.5)
+
+    run(main)
+    asleep, waits = log
+    asleep.join(5)
+    assert [asleep.is_alive(), waits.is_alive()] == [False, True]
+    event.set()
+    waits.join(5)
+    assert log[2:] == ["woken"]
+
+
+def test_a_loop_that_blocks_itself_for_ever_is_a_deadlock() -> None:
+    """A wait in the loop's own thread that nothing can end is a DeadlockError, too."""
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_later(1, event.set)  # the loop is blocked: it never comes to this
+        event.wait()
+
+    event = threading.Event()
+    with pytest.raises(DeadlockError):
+        run(main)
 
 
 def test_threads_that_wait_for_ever_are_a_deadlock() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import queue
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -826,11 +827,15 @@ def test_wrong_settings_are_refused_at_once(options: dict[str, Any]) -> None:
 def test_a_thread_of_nobodys_is_refused() -> None:
     """A thread that is not on the virtual clock gets an error instead of real time in the log."""
 
+    asked: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+
     async def main() -> None:
         client = Simulator(seed=1).openai_sync(max_retries=0)
         ask = functools.partial(client.chat.completions.create, model="gpt-5.5")
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(ask, messages=[{"role": "user", "content": "hi"}]).result()
+        asked.put(functools.partial(ask, messages=[{"role": "user", "content": "hi"}]))
+        await asyncio.wrap_future(answer)
 
-    with pytest.raises(RuntimeError, match=r"asyncio\.to_thread"):
-        run(main)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(lambda: asked.get()())  # before there is a clock
+        with pytest.raises(RuntimeError, match=r"asyncio\.to_thread"):
+            run(main)

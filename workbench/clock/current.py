@@ -12,24 +12,17 @@ import time
 import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from workbench.clock.loop import VirtualTimeLoop
+from workbench.clock.turns import Turns
 from workbench.clock.worker import HERE
 
-__all__ = [
-    "CURRENT",
-    "EPOCH",
-    "REAL_SLEEP",
-    "Alarm",
-    "Timeline",
-    "date",
-    "now",
-    "reader",
-    "sleep",
-    "virtual_loop",
-]
+if TYPE_CHECKING:
+    from workbench.clock.loop import VirtualTimeLoop
 
-REAL_SLEEP = time.sleep
+__all__ = ["CURRENT", "EPOCH", "Alarm", "Timeline", "date", "now", "reader", "sleep", "virtual_loop"]
+
+_REAL_SLEEP = time.sleep
 CURRENT: contextvars.ContextVar[VirtualTimeLoop] = contextvars.ContextVar("workbench.clock")
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)  # the date at which every virtual clock starts
 
@@ -37,7 +30,7 @@ EPOCH = datetime(2025, 1, 1, tzinfo=UTC)  # the date at which every virtual cloc
 def virtual_loop() -> VirtualTimeLoop | None:
     """The virtual-time loop that this code runs on, or was started from; None on the wall clock."""
     if loop := asyncio._get_running_loop():
-        return loop if isinstance(loop, VirtualTimeLoop) else None
+        return loop if isinstance(loop, Turns) else None  # type: ignore[return-value]  # there is no other kind
     # A worker thread, or one that inherits the loop by its context.
     inherited = getattr(HERE, "loop", None) or CURRENT.get(None)
     return None if inherited is None or inherited.is_closed() else inherited
@@ -64,7 +57,7 @@ def sleep(seconds: float) -> None:
     """Block the calling thread for `seconds` of the current clock (what ``time.sleep`` should do)."""
     loop = virtual_loop()
     if loop is None:
-        REAL_SLEEP(seconds)
+        _REAL_SLEEP(seconds)
     else:
         loop.block(seconds)
 
@@ -90,6 +83,8 @@ class Alarm:
         self._rung.set()
         if self._cut is not None:
             self._cut()
+
+    release = ring  # what a condition calls that notifies
 
 
 class Timeline:
@@ -135,6 +130,6 @@ class Timeline:
         loop = self._loop and self._loop()
         if loop and loop is not current and loop.is_running() and asyncio._get_running_loop() is None:
             raise RuntimeError(
-                "this is in use on a virtual clock, and this thread is not on that clock: start it by "
-                "asyncio.to_thread or loop.run_in_executor"
+                "this is in use on a virtual clock, and this thread is not on that clock: start it "
+                "within the run, for one by asyncio.to_thread"
             )

@@ -26,6 +26,7 @@ from pathlib import Path
 from types import CoroutineType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 
+from workbench.clock.threads import in_virtual_time
 from workbench.clock.turns import NEVER, DeadlockError, Turns
 
 if TYPE_CHECKING:
@@ -176,21 +177,23 @@ class VirtualTimeLoop(Turns):
     def block(self, seconds: float, *, alarm: Alarm | None = None) -> None:
         """Block the calling thread for `seconds`: the loop itself, where this is the loop's thread.
 
-        Meanwhile other threads go on, each at its own time.  An `alarm` may end it earlier.
+        Meanwhile other threads go on, each at its own time.  An `alarm` may end it earlier; with one it may
+        be without an end.
 
         Raises:
             ValueError: `seconds` is negative.
+            DeadlockError: the loop's thread waits for an alarm that nothing can ring any more.
             RuntimeError: the loop was closed meanwhile.
         """
         if seconds < 0:
             raise ValueError(f"a sleep must not be negative, got {seconds!r} seconds")
-        if seconds >= _FAR:
+        if seconds >= _FAR and not alarm:
             raise OverflowError(f"a sleep must end some day, got {seconds!r} seconds")
         until = self._after(self._now_ns, seconds)
         if threading.get_ident() != self._thread_id:
             self._park(until, alarm)
-        elif self._hold(until, lambda: alarm is not None and alarm._rung.is_set()):
-            self._now_ns = until
+        else:
+            self._hold(until, lambda: alarm is not None and alarm._rung.is_set())
 
     def call_soon(
         self,
@@ -204,18 +207,18 @@ class VirtualTimeLoop(Turns):
         self._ready.append(handle := _Handle(callback, args, self, context))
         return handle
 
+    def run_forever(self) -> None:
+        """Run until it is stopped; ``time.sleep`` and what waits in threads are virtual meanwhile."""
+        with in_virtual_time():
+            super().run_forever()
+
     def _run_once(self) -> None:
         ready, timers = self._ready, self._timers
         if len(self._watched) > 1:  # more than the loop's own wake-up pipe
             self._process_events(self._selector.select(0))
         if not ready and not self._stopping:
             self._stood = 0
-            if (
-                self._running
-                or self._turns
-                or self._outside
-                or threading.active_count() != self._threads_seen
-            ):
+            if self._running or self._turns or self._outside:
                 self._settle()
             if not ready and not self._jump():
                 self._wait()
@@ -275,8 +278,11 @@ class VirtualTimeLoop(Turns):
         """Wait in real time for what sockets and threads may bring."""
         if len(self._watched) > 1:
             self._process_events(self._selector.select(None))
-        elif not self._brought():
+        elif not self._brought(self._look_at_sockets, lambda: bool(self._ready) or not self._mail.empty()):
             raise DeadlockError(self._describe_deadlock())
+
+    def _look_at_sockets(self, seconds: float) -> None:
+        self._process_events(self._selector.select(seconds))
 
     def _fire(self) -> None:
         """Make the timers that are due ready, up to the first that a sleeping thread comes before."""
@@ -294,20 +300,17 @@ class VirtualTimeLoop(Turns):
         """Close the loop; threads that still sleep on its clock are woken by an error."""
         super().close()
         self._read_mail()
-        for pool, jobs in self._jobs.items():
-            vars(pool).pop("shutdown", None)
-            for job in jobs:
-                if job.thread in self._workers:
-                    job.go()
-                else:
-                    job.drop()
-        for _, _, worker in self._sleepers:
+        jobs = [job for queued in self._jobs.values() for job in queued]
+        for job in jobs:
+            job.future.cancel()
+        sleepers = (worker for _, _, worker in self._sleepers)
+        for worker in dict.fromkeys([*self._turns, *jobs, *self._waiting, *sleepers]):
             worker.go()
 
     def _describe_deadlock(self) -> str:
         tasks = sorted(asyncio.all_tasks(self), key=hash)  # in the order in which they were started
         lines = [f"  {task.get_name()}: {_where(task)}" for task in tasks if not task.done()]
-        threads = (worker.thread for worker in self._running)
+        threads = (worker.thread for worker in [*self._running, *self._waiting])
         lines += [f"  thread {_where_thread(thread)}" for thread in threads if thread]
         return (
             f"deadlock at t = {self.time():g} s: no timer is set and no thread runs, so "

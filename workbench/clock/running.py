@@ -8,51 +8,30 @@ import inspect
 import random
 import signal
 import threading
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar, cast
 
-from workbench.clock.current import CURRENT, REAL_SLEEP, sleep
+from workbench.clock.current import CURRENT
 from workbench.clock.loop import VirtualTimeLoop
 
 __all__ = ["run"]
 
 T = TypeVar("T")
 
-_patch_lock = threading.Lock()
-_patches = 0
+_lock = threading.Lock()
 _states: list[list[Any]] = []  # of the global random, before each run that is on
-
-
-@contextlib.contextmanager
-def _virtual_sleep() -> Iterator[None]:
-    """While a virtual run is on, ``time.sleep`` asks for the caller's clock.
-
-    The SDKs' sync clients wait between two attempts by ``time.sleep``.
-    """
-    global _patches
-    with _patch_lock:
-        _patches += 1
-        time.sleep = sleep  # type: ignore[assignment]  # it takes no __index__
-    try:
-        yield
-    finally:
-        with _patch_lock:
-            _patches -= 1
-            if not _patches:
-                time.sleep = REAL_SLEEP
 
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Seed the global ``random``, from which the SDKs draw their jitter; give its state back after."""
-    with _patch_lock:
+    with _lock:
         _states.append(mine := [random.getstate()])
         random.seed(seed)
     try:
         yield
     finally:
-        with _patch_lock:
+        with _lock:
             after = next((i for i, state in enumerate(_states) if state is mine)) + 1
             if after == len(_states):
                 random.setstate(mine[0])
@@ -119,7 +98,6 @@ def run(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_outside_the_running_loop())
         if virtual:
-            stack.enter_context(_virtual_sleep())
             stack.enter_context(_seeded(seed))
         factory = VirtualTimeLoop if virtual else None
         return stack.enter_context(asyncio.Runner(loop_factory=factory)).run(supervised())

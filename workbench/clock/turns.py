@@ -8,6 +8,7 @@ program gives the same order; whatever a thread has to tell the loop goes by mai
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import functools
@@ -20,12 +21,12 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from workbench.clock.worker import Job, Worker
+from workbench.clock.worker import Job, StoppedError, Worker
 
 if TYPE_CHECKING:
     from workbench.clock.current import Alarm
 
-__all__ = ["NEVER", "DeadlockError", "Turns"]
+__all__ = ["NEVER", "REAL_SHUTDOWN", "REAL_SUBMIT", "DeadlockError", "Turns"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -34,6 +35,7 @@ NEVER = 10**12 * 10**9  # nanoseconds: 30,000 years
 _THREADS = 32  # asyncio's own default depends on the number of cores, and figures must not
 _PROMPT = 0.05  # real seconds that a thread may run on while the loop has something to do
 _GRACE = 60  # real seconds that a loop at its end waits for a thread that it does not know
+REAL_SUBMIT, REAL_SHUTDOWN = ThreadPoolExecutor.submit, ThreadPoolExecutor.shutdown
 
 
 class DeadlockError(RuntimeError):
@@ -60,6 +62,7 @@ class Turns(asyncio.SelectorEventLoop):
         self._watched = self._selector.get_map()
         self._sequence = 0
         self._sleepers: list[tuple[int, int, Worker]] = []
+        self._waiting: dict[Worker, None] = {}  # threads that sleep until somebody wakes them
         self._turns: deque[Worker] = deque()  # threads that may run at this instant, in order
         self._running: dict[Worker, None] = {}  # threads that had their turn and are not asleep
         self._workers: dict[threading.Thread, Worker] = {}
@@ -67,18 +70,20 @@ class Turns(asyncio.SelectorEventLoop):
         self._jobs: defaultdict[ThreadPoolExecutor, list[Job]] = defaultdict(list)
         self._outside: set[Future[Any]] = set()  # calls in other executors, such as processes
         self._elders = frozenset(threading.enumerate())
-        self._threads_seen = len(self._elders)
 
-    def _hold(self, until: int, enough: Callable[[], bool]) -> bool:
-        """Let threads alone go on, to the instant `until`; False if there was `enough` before it."""
+    def _hold(self, until: int, enough: Callable[[], bool]) -> None:
+        """Let threads alone go on, to the instant `until`, or until there is `enough`."""
         self._settle(blocked=True)
         while not enough():
             sleeper = self._next_sleeper()
-            if not sleeper or sleeper[0] > until:
-                return True
-            self._wake_sleeper()
+            if sleeper and sleeper[0] <= until:
+                self._wake_sleeper()
+            elif until < NEVER:
+                self._now_ns = until
+                return
+            elif not self._brought(self._look_at_mail, lambda: enough() or not self._mail.empty()):
+                raise DeadlockError(self._describe_deadlock())
             self._settle(blocked=True)
-        return False
 
     def _park(self, until: int, alarm: Alarm | None) -> None:
         thread = threading.current_thread()
@@ -91,7 +96,7 @@ class Turns(asyncio.SelectorEventLoop):
         if alarm:
             alarm._cut = None
         if self.is_closed():
-            raise RuntimeError("the virtual clock was stopped while this thread slept on it")
+            raise StoppedError("the virtual clock was stopped while this thread slept on it")
 
     def _cut_short(self, worker: Worker, alarm: Alarm) -> None:
         if worker.alarm is alarm:
@@ -115,8 +120,7 @@ class Turns(asyncio.SelectorEventLoop):
         Unless the loop is `blocked`, return as soon as it has more to do than what is `known`, and
         threads that call it have come to a halt.
         """
-        if threading.active_count() != self._threads_seen:
-            self._adopt_threads()
+        self._read_mail()
         patience = time.monotonic() + _PROMPT
         self._recheck()
         while self._turns or self._running or self._outside:
@@ -135,8 +139,11 @@ class Turns(asyncio.SelectorEventLoop):
             if not blocked and len(self._watched) > 1 and (events := self._selector.select(0)):
                 self._process_events(events)
                 return
-            with contextlib.suppress(queue.Empty):
-                self._mail.get(timeout=0.001)()
+            self._look_at_mail(0.001)
+
+    def _look_at_mail(self, seconds: float) -> None:
+        with contextlib.suppress(queue.Empty):
+            self._mail.get(timeout=seconds)()
 
     def _recheck(self) -> None:
         for worker in self._running:
@@ -144,6 +151,9 @@ class Turns(asyncio.SelectorEventLoop):
 
     def _tell(self, news: Callable[[], None]) -> None:
         """Leave word for the loop, from a thread."""
+        if threading.get_ident() == self._thread_id:
+            news()
+            return
         self._mail.put(news)
         if self._workers.get(threading.current_thread()) in self._running:
             self._write_to_self()
@@ -161,24 +171,32 @@ class Turns(asyncio.SelectorEventLoop):
             until = self._now_ns
         worker.alarm = alarm
         self._sequence = worker.nap = self._sequence + 1
-        heappush(self._sleepers, (until, self._sequence, worker))
+        if until < NEVER:
+            heappush(self._sleepers, (until, self._sequence, worker))
+        else:
+            self._waiting[worker] = None
 
     def _stopped(self, worker: Worker) -> None:
         self._running.pop(worker, None)
+        self._waiting.pop(worker, None)
         self._recheck()
 
-    def _adopt_threads(self) -> None:
-        """Take in anyio's own worker threads, which no executor of this loop has started."""
-        alive = threading.enumerate()
-        self._threads_seen = len(alive)
-        for thread in alive:
-            theirs = type(thread).__module__.startswith("anyio.") and thread not in self._workers
-            if theirs and getattr(thread, "loop", None) is self:
-                self._running[self._workers.setdefault(thread, Worker(thread))] = None
-        for worker in [w for w in self._running if w.thread and not w.thread.is_alive()]:
-            del self._running[worker]
+    def _adopt(self, thread: threading.Thread) -> Worker:
+        """Let a thread that is not started yet live on this clock; its first turn is up to the caller."""
+        self._workers[thread] = worker = Worker(thread)
+        thread.run = functools.partial(worker.live, self, thread.run)  # type: ignore[method-assign]
+        return worker
 
-    def _brought(self) -> bool:
+    def _ended(self, worker: Worker) -> None:
+        self._stopped(worker)
+        if worker.thread:
+            self._workers.pop(worker.thread, None)
+        if isinstance(worker, Job):
+            self._free_place(worker)
+        elif worker.thread:
+            worker.thread.join(_GRACE)  # it has nothing to do any more: nobody shall see it by chance
+
+    def _brought(self, look: Callable[[float], None], enough: Callable[[], bool]) -> bool:
         """Wait for threads that may yet bring something to a loop that is at its end.
 
         A thread that is older than the loop has one second for it, and a younger one a minute.
@@ -192,14 +210,14 @@ class Turns(asyncio.SelectorEventLoop):
             awake = set()
             for thread in threading.enumerate():
                 worker = known.setdefault(thread, Worker(thread))
-                if thread is not here and not worker.blocked(timed=worker not in self._running):
+                if thread is not here and not worker.blocked(stranger=worker not in self._running):
                     awake.add(thread)
             if len(known) == 1:  # there is this thread alone
                 return False
             if not awake or (awake <= self._elders and time.monotonic() - began > 1):
                 looks -= 1
-            self._process_events(self._selector.select(0.1))
-            if self._ready or not self._mail.empty():
+            look(0.1)
+            if enough():
                 return True
         return False
 
@@ -217,25 +235,27 @@ class Turns(asyncio.SelectorEventLoop):
             executor = self._default_executor
         if not isinstance(executor, ThreadPoolExecutor):
             return self._run_outside(executor, func, args)
-        future: asyncio.Future[T] = self.create_future()
-        job = Job(self, executor, func, args, future)
-        executor.submit(job.run)
-        jobs = self._jobs[executor]
-        if not jobs:
-            vars(executor)["shutdown"] = functools.partial(self._shut_down, executor)
-        jobs.append(job)
-        if len(jobs) <= executor._max_workers:
-            self._turns.append(job)
-        return future
+        return asyncio.wrap_future(self._submit(executor, functools.partial(func, *args)), loop=self)
 
-    def _job_ended(self, job: Job) -> None:
-        self._stopped(job)
+    def _submit(self, pool: ThreadPoolExecutor, func: Callable[[], T]) -> Future[T]:
+        """What a pool's `submit` does in virtual time: its thread waits until it is this call's turn."""
+        job = Job(self, pool, func)
+        call = REAL_SUBMIT(pool, job.run)
+        self._tell(lambda: self._queue(job))
+        call.add_done_callback(job.break_off)
+        return job.future
+
+    def _queue(self, job: Job) -> None:
+        jobs = self._jobs[job.pool]
+        jobs.append(job)
+        if len(jobs) <= job.pool._max_workers:
+            self._turns.append(job)
+
+    def _free_place(self, job: Job) -> None:
         jobs, places = self._jobs[job.pool], job.pool._max_workers
         jobs.remove(job)
-        if not job.ended.done():
-            job.ended.set_result(None)
-        while len(jobs) >= places and jobs[places - 1].future.cancelled():
-            jobs.pop(places - 1).drop()
+        if job in self._turns:
+            self._turns.remove(job)
         if len(jobs) >= places:
             self._turns.append(jobs[places - 1])
 
@@ -248,19 +268,16 @@ class Turns(asyncio.SelectorEventLoop):
         call.add_done_callback(lambda _: self._mail.put(lambda: self._outside.discard(call)))
         return future
 
-    def _shut_down(
-        self, pool: ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False
-    ) -> None:
-        """A pool's own `shutdown`, but time goes on while the loop's thread waits for it."""
-        jobs = self._jobs[pool]
+    def _shut_down(self, pool: ThreadPoolExecutor, *, wait: bool, cancel_futures: bool) -> None:
+        """A pool's own `shutdown`, but time goes on while the caller waits for it."""
+        futures = [job.future for job in self._jobs[pool]]
         if cancel_futures:
-            for job in jobs[pool._max_workers :]:
-                job.future.cancel()
-        type(pool).shutdown(pool, wait=False)
-        here = threading.get_ident() == self._thread_id
-        if wait and here and self._hold(NEVER, lambda: not jobs) and jobs:
-            raise DeadlockError(self._describe_deadlock())
-        type(pool).shutdown(pool, wait)
+            for future in futures:
+                future.cancel()
+        REAL_SHUTDOWN(pool, wait=False)
+        if wait:
+            concurrent.futures.wait(futures)
+            REAL_SHUTDOWN(pool)
 
     def call_soon_threadsafe(
         self,
@@ -278,10 +295,10 @@ class Turns(asyncio.SelectorEventLoop):
         """Let the default pool's threads come to their end, in virtual time, then join them."""
         pool, self._default_executor = self._default_executor, None
         if isinstance(pool, ThreadPoolExecutor):
-            pool.shutdown(wait=False)
-            while jobs := self._jobs[pool]:
-                await jobs[-1].ended
-            pool.shutdown(wait=True)
+            REAL_SHUTDOWN(pool, wait=False)
+            while left := [job.future for job in self._jobs[pool] if not job.future.done()]:
+                await asyncio.wait([asyncio.wrap_future(left[-1])])
+            REAL_SHUTDOWN(pool)
 
 
 def _nothing() -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dis
 import functools
+import queue
 import re
 import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, cast
@@ -20,12 +20,19 @@ if TYPE_CHECKING:
     from workbench.clock.current import Alarm
     from workbench.clock.turns import Turns
 
-__all__ = ["HERE", "Job", "Worker"]
+__all__ = ["HERE", "REAL_WAIT", "Job", "StoppedError", "Worker"]
 
 _STALL = 0.05  # real seconds: who stands so long where a lock is taken, waits for it
 _WAKE = 0.01  # real seconds that a thread takes at most to get hold of a lock that is free
 _OURS = str(Path(__file__).parent)
 _WAITERS = frozenset({"acquire", "get", "join", "__enter__"})
+REAL_WAIT = threading.Condition.wait
+
+
+class StoppedError(RuntimeError):
+    """The virtual clock ended while a thread slept on it."""
+
+
 HERE = threading.local()  # its `loop` is the one that a worker thread lives on
 
 
@@ -36,44 +43,55 @@ class Worker:
         self.thread = thread
         self.nap = 0  # the number of its latest sleep: an older one was cut short
         self.alarm: Alarm | None = None  # that its present sleep listens to
-        self._wake = threading.Event()
+        self.ended = threading.Event()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._place: tuple[int, int] | None = None
         self._since = 0.0
 
     def go(self) -> None:
         """Let it go on."""
-        self._wake.set()
+        self._wake.put(None)
 
     def park(self) -> None:
         """Wait, as this thread, to be let go on."""
-        self._wake.wait()
-        self._wake.clear()
+        self._wake.get()
+
+    def live(self, loop: Turns, run: Callable[[], object]) -> None:
+        """Be this thread on the loop's clock, from its turn to its end; `run` is what it does."""
+        self.thread = thread = threading.current_thread()
+        self.park()
+        HERE.loop, loop._workers[thread] = loop, self
+        try:
+            with contextlib.suppress(StoppedError):  # it goes no further than the clock
+                run()
+        finally:
+            self.ended.set()
+            del HERE.loop
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody asks any more
+                loop._tell(lambda: loop._ended(self))
 
     def recheck(self) -> None:
         """Something has just happened: a lock that this thread waits for may be free now."""
         self._since = max(self._since, time.monotonic() - _STALL + _WAKE)
 
-    def blocked(self, *, timed: bool = True) -> bool:
+    def blocked(self, *, stranger: bool = False) -> bool:
         """Whether the thread cannot go on by itself: it has ended, or waits to be notified.
 
-        Every waiting of the standard library's (Event, Queue, Future.result, Semaphore) ends in
+        One that lives on the clock tells when it waits, but for a bare Lock or a SimpleQueue.  These show
+        no sign, but the instruction at which the thread stands does.  A `stranger` stands in
         ``Condition.wait``, whose local `waiter` is a lock that is free from the notification on.
-        A bare Lock shows no such sign, but the instruction at which the thread stands does.  A wait
-        with a timeout, which runs in real time, counts if `timed`.
         """
         if self.thread is None:
             return False
         frame = sys._current_frames().get(cast(int, self.thread.ident))
         if frame is None:
             return True
-        if frame.f_code is not threading.Condition.wait.__code__:
+        if frame.f_code is Worker.park.__code__:
+            return stranger
+        if frame.f_code is not REAL_WAIT.__code__:
             return self._takes_lock(frame) and self._stalled(frame)
-        starts = frame.f_back and frame.f_back.f_back  # Thread.start, by way of Event.wait
-        if starts and starts.f_code is threading.Thread.start.__code__:
-            return False
         waiter = frame.f_locals.get("waiter")
-        endless = timed or frame.f_locals.get("timeout") is None
-        return waiter is not None and waiter.locked() and endless
+        return stranger and waiter is not None and waiter.locked()
 
     def _takes_lock(self, frame: FrameType) -> bool:
         code = frame.f_code  # a loop that runs within this thread does not wait for a lock
@@ -103,63 +121,41 @@ def _takes_lock(code: CodeType, position: int) -> bool:
 
 
 class Job(Worker):
-    """A call that `run_in_executor` was asked for; it holds a thread of its pool until its turn."""
+    """A call that a pool was asked for; it holds a thread of its pool until its turn."""
 
-    def __init__(
-        self,
-        loop: Turns,
-        pool: ThreadPoolExecutor,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        future: asyncio.Future[Any],
-    ) -> None:
+    def __init__(self, loop: Turns, pool: ThreadPoolExecutor, func: Callable[[], Any]) -> None:
         super().__init__()
-        self.loop, self.pool, self.future = loop, pool, future
-        self.func, self.args = func, args
-        self.ended: asyncio.Future[None] = loop.create_future()
-        self.dropped = False
+        self.loop, self.pool, self.func = loop, pool, func
+        self.future: Future[Any] = Future()
 
     def run(self) -> None:
         """What the pool's thread does."""
-        self.thread = threading.current_thread()
-        self.park()
-        if not self.dropped:
-            self._live()
+        self.live(self.loop, self._call)
 
-    def drop(self) -> None:
-        """Let the pool's thread go on without it."""
-        self.dropped = True
-        self.go()
+    def break_off(self, call: Future[Any]) -> None:
+        """Its pool has ended with this `call`, which failed if there was no thread for it."""
+        error = call.exception()
+        if error and self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
+        if error:
+            self.loop._tell(lambda: self.loop._ended(self))
 
-    def _live(self) -> None:
-        thread = cast(threading.Thread, self.thread)
-        self.loop._workers[thread] = self
-        HERE.loop = self.loop
-        result, error = None, None
-        try:
-            result = self.func(*self.args)
-        except BaseException as exc:  # whatever it is, it belongs to the caller
-            error = exc
-        finally:
-            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody asks any more
-                self.loop.call_soon_threadsafe(self._deliver, result, error)
-                self.loop._tell(lambda: self.loop._job_ended(self))
-            del HERE.loop, self.loop._workers[thread]
-
-    def _takes_lock(self, frame: FrameType) -> bool:
-        if frame.f_code is not Job._live.__code__:
-            return super()._takes_lock(frame)
-        func = self.func  # such as Lock.acquire: it has no frame of its own
-        if isinstance(func, functools.partial) and func.args:  # made by to_thread
-            func = func.args[0]
-        return getattr(func, "__name__", "") in _WAITERS
-
-    def _deliver(self, result: Any, error: BaseException | None) -> None:
-        if self.future.done():
+    def _call(self) -> None:
+        if not self.future.set_running_or_notify_cancel():
             return
-        if isinstance(error, StopIteration):  # a future cannot hold one (PEP 479)
+        try:
+            result = self.func()
+        except StopIteration as error:  # a coroutine cannot raise one (PEP 479)
             self.future.set_exception(RuntimeError(f"the thread's call raised {error!r}"))
-        elif error is not None:
+        except BaseException as error:  # whatever it is, it belongs to the caller
             self.future.set_exception(error)
         else:
             self.future.set_result(result)
+
+    def _takes_lock(self, frame: FrameType) -> bool:
+        if frame.f_code is not Job._call.__code__:
+            return super()._takes_lock(frame)
+        func: Any = self.func  # such as Lock.acquire: it has no frame of its own
+        while isinstance(func, functools.partial):
+            func = func.args[0] if func.args and callable(func.args[0]) else func.func  # made by to_thread
+        return getattr(func, "__name__", "") in _WAITERS

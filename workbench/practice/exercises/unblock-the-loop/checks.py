@@ -1,53 +1,16 @@
 import asyncio
-import concurrent.futures
-import functools
 import threading
 
-from workbench.clock.turns import NEVER
-from workbench.clock.worker import Job
 from workbench.practice.probes import peak
 
 IDS = list(range(20))
 LATE = {3, 11}  # these documents are ready at the second time of asking
 
 
-class Submitted(concurrent.futures.Future):
-    """What a pool's `submit` gives: waiting for it on the loop's thread takes virtual time."""
-
-    def result(self, timeout=None):
-        loop = asyncio._get_running_loop()
-        if loop is not None:
-            loop._hold(NEVER, self.done)
-        return super().result(timeout)
-
-    def run(self, function):
-        self.set_running_or_notify_cancel()
-        try:
-            self.set_result(function())
-        except BaseException as error:
-            self.set_exception(error)
-
-
-def let_pools_live_in_virtual_time():
-    """Those who use `submit` are given what `run_in_executor` gives: threads that virtual time waits for."""
-    real = concurrent.futures.ThreadPoolExecutor.submit
-
-    def submit(pool, function, /, *args, **options):
-        loop = asyncio._get_running_loop()
-        if loop is None or isinstance(getattr(function, "__self__", None), Job):
-            return real(pool, function, *args, **options)
-        future = Submitted()
-        loop.run_in_executor(pool, future.run, functools.partial(function, *args, **options))
-        return future
-
-    concurrent.futures.ThreadPoolExecutor.submit = submit
-
-
 class Handler:
     """The two functions that are handed in, and a heartbeat that shows when the loop stands still."""
 
     def __init__(self, lab):
-        let_pools_live_in_virtual_time()
         self.lab, self.asked, self.here = lab, set(), threading.current_thread().name
         self.fetch = lab.service(self.text, takes=lambda n: 0.2 + 0.01 * (n % 4), name="fetch", blocking=True)
         self.score = lab.service(len, takes=0.3, name="score", blocking=True)
