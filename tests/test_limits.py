@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -70,7 +70,7 @@ class BucketMachine(RuleBasedStateMachine):
 
 def test_it_is_a_bucket_as_everybody_would_write_it() -> None:
     """Level, waits and reservations of the bucket are those of a naive one, whatever is done to it."""
-    run_state_machine_as_test(BucketMachine)
+    run_state_machine_as_test(BucketMachine, settings=settings(max_examples=30))
 
 
 @given(st.floats(0.1, 100), st.floats(0.1, 100), st.lists(st.floats(0, 1), max_size=20))

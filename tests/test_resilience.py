@@ -7,7 +7,7 @@ import threading
 from statistics import fmean
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -155,7 +155,7 @@ class LimitMachine(RuleBasedStateMachine):
 
 def test_it_is_a_limit_as_everybody_would_write_it() -> None:
     """Whatever happens, limit and refusals of AIMD are those of the two rules: times 0.9, or +1."""
-    run_state_machine_as_test(LimitMachine)
+    run_state_machine_as_test(LimitMachine, settings=settings(max_examples=30))
 
 
 @pytest.mark.parametrize(

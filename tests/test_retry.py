@@ -347,7 +347,7 @@ class BudgetMachine(RuleBasedStateMachine):
             per_retry=3,
             per_timeout=5,
             refund=True,
-            floor=2,
+            floor=4,
         )
         self.tokens = 20.0
 
@@ -372,7 +372,7 @@ class BudgetMachine(RuleBasedStateMachine):
     @rule(timeout=st.booleans())
     def retry(self, timeout: bool) -> None:
         cost = 5 if timeout else 3
-        allowed = self.tokens >= cost and self.tokens > 2
+        allowed = self.tokens >= cost and self.tokens > 4
         assert self.budget.try_retry(0.0, timeout=timeout) == (cost if allowed else None)
         if allowed:
             self.pay(-cost)
