@@ -61,6 +61,13 @@ def test_a_change_makes_a_new_breaker_whose_predecessor_is_not_heard() -> None:
     assert frame["state"][25.25] == "closed"
 
 
+def test_a_short_half_open_phase_is_seen() -> None:
+    """Probes that fail within a slice are a slice in the table, as they are a line in the digest."""
+    lab = played(seconds=60, rate=100.0, latency=0.1)
+    probed = lab.to_frame()["state"] == "half-open"
+    assert (probed & ~probed.shift(fill_value=False)).sum() == repr(lab).count("open time over") == 3
+
+
 def test_calls_are_counted_once() -> None:
     """Each call that has begun is answered, failed, refused, or still in flight."""
     lab = played(seconds=30)

@@ -95,7 +95,7 @@ class BreakerPlay(Play):
         self.changes: list[tuple[float, dict[str, Setting]]] = []
         self.transitions: list[BreakerEvent] = []
         self.rows = array("f")
-        self.in_flight = self._requests = self._told = 0
+        self.in_flight = self._requests = self._told = self._moves = 0
         self.change(settings)
         self.begin()
 
@@ -119,16 +119,17 @@ class BreakerPlay(Play):
             self.clients[0] = self._client()
 
     def step(self) -> None:
-        """Play one slice."""
+        """Play one slice; one in which the breaker was half-open at any time is half-open."""
         self.kernel.run((self.slices + 1) * SLICE)
         ended = self.calls[self._told :]
         self._told = len(self.calls)
         outcomes = Counter(OUTCOMES[int(code)] for code in ended[4::5])
         breaker = self.clients[0].breaker
-        state = STATES.index(breaker.state) if breaker else -1
+        probed = any(move.state is State.HALF_OPEN for move in self.transitions[self._moves :])
+        state = STATES.index(State.HALF_OPEN if probed else breaker.state) if breaker else -1
         counts = [outcomes[name] for name in ("ok", "failed", "rejected")]
         self.rows.extend([state, self.in_flight, *counts, self._requests])
-        self._requests = 0
+        self._requests, self._moves = 0, len(self.transitions)
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each slice by the second at which it ended; calls are those that ended in it."""
