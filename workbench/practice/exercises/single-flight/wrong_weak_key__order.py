@@ -8,7 +8,7 @@ class SingleFlight:
         self.answers, self.calls = {}, {}
 
     async def get(self, request):
-        key = repr(request)
+        key = repr(sorted(request.items()))
         answer, good_until = self.answers.get(key, (None, float("-inf")))
         if time.monotonic() < good_until:
             return answer

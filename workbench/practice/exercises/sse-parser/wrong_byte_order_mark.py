@@ -1,7 +1,7 @@
 def parse_events(chunks):
     """Yield (event, data) for each event of a stream, as soon as it is complete."""
     event, data = "", []
-    for number, line in enumerate(lines(chunks)):
+    for line in lines(chunks):
         text = line.decode("utf-8", "replace")
         if not text:
             if data:

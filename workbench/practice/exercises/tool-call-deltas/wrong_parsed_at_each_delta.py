@@ -19,7 +19,7 @@ def tool_calls(events):
             call = calls.setdefault(index, {"id": call_id, "name": name, "arguments": {}})
             texts[index] = texts.get(index, "") + piece
             try:
-                call["arguments"] = json.loads(texts[index])
+                call["arguments"], _ = json.JSONDecoder().raw_decode(texts[index])
             except json.JSONDecodeError:
                 pass  # not complete yet
     return [calls[index] for index in sorted(calls)]

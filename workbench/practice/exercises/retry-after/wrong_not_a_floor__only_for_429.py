@@ -31,7 +31,9 @@ async def retry(send, attempts, longest):
         except APIStatusError as error:
             asked = asked_for(error.response.headers)
             hopeless = error.status_code not in (429, 503) or error.code == "insufficient_quota"
+            if error.status_code != 429:
+                asked = 0.0
             if hopeless or attempt == attempts or asked > longest:
                 raise
         backoff = random.uniform(0, min(8, 0.5 * 2 ** (attempt - 1)))
-        await asyncio.sleep(backoff)
+        await asyncio.sleep(max(backoff, asked))

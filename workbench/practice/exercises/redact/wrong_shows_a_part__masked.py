@@ -16,7 +16,7 @@ class RedactingFormatter(logging.Formatter):
 
 class Redactor:
     def text(self, text):
-        return KEY.sub(lambda match: f"[redacted]{match[0][-4:]}", text)
+        return KEY.sub(lambda match: f"{match[0][:5]}********{match[0][-2:]}", text)
 
     def protect(self, handler):
         handler.setFormatter(RedactingFormatter(handler.formatter or logging.Formatter(), self.text))
