@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 from typing import Literal
 
 import httpx2
@@ -51,12 +50,10 @@ def _check(part: bytes | Breakage, request: httpx2.Request) -> bytes:
 
 
 def _whole(delivery: Delivery, request: httpx2.Request) -> httpx2.Response:
-    """An answer that does not stream; handed over as it is, the client need not read it piece by piece."""
-    exchange, body = delivery.exchange, _check(delivery.whole(), request)
+    """An answer that does not stream, but is still to be read: transports around this one may listen in."""
+    exchange, body = delivery.exchange, httpx2.ByteStream(_check(delivery.whole(), request))
     assert exchange.status is not None, "a connection that breaks has raised instead"
-    response = httpx2.Response(exchange.status, headers=exchange.headers, content=body)
-    response.elapsed = timedelta(seconds=exchange.start + exchange.head_offset - exchange.arrival)
-    return response
+    return httpx2.Response(exchange.status, headers=exchange.headers, stream=body)
 
 
 def _streamed(delivery: Delivery, body: httpx2.AsyncByteStream | httpx2.SyncByteStream) -> httpx2.Response:
