@@ -12,15 +12,20 @@ import re
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import zmq
+from jupyter_client.session import Session
+from tornado.queues import Queue
 
 import workbench as wb
 from workbench.errors import ServerError, StreamCancelledError
 from workbench.events import Event, Finished, Started, TextDelta
 from workbench.messages import Usage
 from workbench.widgets.frozen import html, table
+from workbench.widgets.page import BoardPage
 from workbench.widgets.pane import Pane
 from workbench.widgets.views import Terminal, choose
 
@@ -531,6 +536,37 @@ def frozen_run() -> str:
 def test_the_same_seed_gives_the_same_bytes() -> None:
     """What is stored of a run in virtual time is the same in every run."""
     assert frozen_run() == frozen_run()
+
+
+# -- its widget ---------------------------------------------------------------------------------------
+
+
+def test_a_page_is_heard_where_messages_wait_for_the_end_of_the_cell() -> None:
+    """Of an older kernel's queue the widget takes its own page's messages; all others keep their order."""
+    heard: list[Any] = []
+    page = BoardPage(heard.append)
+    session, queue = Session(key=b"k"), Queue[Any]()
+    page.comm.kernel = SimpleNamespace(session=session, msg_queue=queue)
+    mine, other = page.comm.comm_id, "other"
+    custom = {"method": "custom", "content": {"cancel": None}}
+    said = [
+        ("execute_request", {"code": "1"}),
+        ("comm_msg", {"comm_id": mine, "data": custom}),
+        ("comm_msg", {"comm_id": other, "data": custom}),
+        ("comm_msg", {"comm_id": mine, "data": {"method": "update", "state": {}}}),
+        ("comm_msg", {"comm_id": mine, "data": custom}),
+    ]
+    for number, (kind, content) in enumerate(said):
+        sent = session.serialize(session.msg(kind, content), ident=b"page")
+        queue.put_nowait((number, print, ([zmq.Frame(frame) for frame in sent],)))
+    queue.put_nowait((5, print, ()))  # no message
+    queue.put_nowait((6, print, ([zmq.Frame(b"<IDS|MSG>"), *map(zmq.Frame, [b""] * 5)],)))  # not signed
+    for _ in range(2):
+        page.listen()
+        assert heard == [custom["content"]] * 2
+        assert [entry[0] for entry in queue._queue] == [0, 2, 3, 5, 6]
+    _, frames = session.feed_identities(queue.get_nowait()[2][0], copy=False)
+    assert session.deserialize(frames, copy=False)["content"] == {"code": "1"}  # it can still be read, once
 
 
 # -- where it is shown --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_board_kernel import HEARS_IN_A_CELL, WIDGET, Cell, Kernel, at_once, started
+from tests.test_board_kernel import WIDGET, Cell, Kernel, at_once, started
 from workbench.experiments.live import COLUMNS
 
 __all__ = ["started"]  # the fixture
@@ -73,7 +73,6 @@ def test_where_nobody_looks_on_there_is_one_output(kernel: Kernel) -> None:
         assert not cell.of("comm_open")
 
 
-@HEARS_IN_A_CELL
 def test_a_slider_is_moved_in_the_run(kernel: Kernel) -> None:
     """What a page sets counts from then on; what makes no sense is ignored; the button ends the run."""
     cell = kernel.start("await wb.BreakerLab(latency=0.1).run(600)")

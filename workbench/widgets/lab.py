@@ -171,6 +171,7 @@ class _LiveView:
 
     def tick(self) -> None:
         """Tell the rows that have come, and the settings and the last transition, if they are new."""
+        self._page.listen()
         play = self._play
         last = play.transitions[-1] if play.transitions else None
         said = f"{last.at:.1f} s: {last.state.value}, {last.detail}" if last else ""

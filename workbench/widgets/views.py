@@ -100,7 +100,8 @@ class LivePage(View):
         self._handles.append(self._page.show("a live board of streams, which this viewer cannot show"))
 
     def tick(self, now: float) -> None:
-        """Tell the page what has changed."""
+        """Hear what the page says, and tell it what has changed."""
+        self._page.listen()
         message: dict[str, Any] = {**(self._frames.next() or {})}
         states = [pane.state for pane in self._panes]
         if states != self._states or self._ticks % _SUMMARY_EACH == 0:
