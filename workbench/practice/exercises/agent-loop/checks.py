@@ -4,6 +4,8 @@ from pydantic import BaseModel, ConfigDict
 
 from workbench.practice.probes import peak
 
+SECONDS = {"tides": 0.8, "snow": 0.6, "more": 0.2}  # of a search
+
 
 class Weather(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -56,7 +58,7 @@ class Agent:
         self.model = lab.service(self.turn, takes=0.5, name="model")
         self.tools = {
             "weather": Tool(lab, "weather", Weather, weather),
-            "search": Tool(lab, "search", Search, lambda query: f"found {query}"),
+            "search": Tool(lab, "search", Search, lambda query: f"found {query}", SECONDS.get),
         }
 
     def turn(self, messages, *rest):
@@ -133,8 +135,8 @@ async def check_parallel(task, lab):
         lab.expect(right, None, f"the model was told {results}")
         tools = [call for call in lab.calls() if call.name != "model"]
         top, spent = peak(tools), max(call.end for call in tools) - min(call.start for call in tools)
-        evidence = f"3 calls of 1 s took {spent:.2f} s, at most {top.count} at a time"
-        lab.expect(spent < 1.5, "one_by_one" if top.count == 1 else None, evidence)
+        evidence = f"3 calls of 1.0, 0.8 and 0.6 s took {spent:.2f} s, at most {top.count} at a time"
+        lab.expect(spent < 1.1, "one_by_one" if top.count == 1 else None, evidence)
 
 
 async def check_tool_fails(task, lab):
@@ -144,8 +146,9 @@ async def check_tool_fails(task, lab):
         task, lab, calls(*asked), answer("Sorry."), weather=ConnectionError("the station is closed")
     )
     outcome = await agent.run()
-    evidence = f"weather raised ConnectionError, and {told(outcome)}"
-    if not lab.expect(outcome.error is None, "error_kills_loop", evidence):
+    evidence = f"weather raised ConnectionError, and {told(outcome)} after {len(agent.seen)} turns"
+    went_on = outcome.error is None and (outcome.hung or len(agent.seen) > 1)
+    if not lab.expect(went_on, "error_kills_loop", evidence):
         return
     outcome.value
     results = agent.results()
@@ -165,6 +168,7 @@ async def check_arguments(task, lab):
     good = {"city": "Bern", "days": 2}
     for what, bad in (
         ("days is 'many'", {"city": "Bern", "days": "many"}),
+        ("days is the text '3'", {"city": "Bern", "days": "3"}),
         ("city is missing", {"days": 2}),
         ("city is a list", {"city": ["Bern"], "days": 2}),
         ("they are no JSON", '{"city": "Be'),
@@ -177,7 +181,8 @@ async def check_arguments(task, lab):
         if not lab.expect(not wrong, "not_validated", ran):
             return
         died = "not_validated" if "JSON" in told(outcome) else "error_kills_loop"
-        if not lab.expect(outcome.error is None and not outcome.hung, died, f"{unfit}: {told(outcome)}"):
+        went_on = outcome.error is None and not outcome.hung and len(agent.seen) > 1
+        if not lab.expect(went_on, died, f"{unfit}: {told(outcome)}"):
             return
         results = agent.results()
         evidence = (
@@ -193,7 +198,8 @@ async def check_unknown_tool(task, lab):
     agent = Agent(task, lab, calls(("fly", {}), ("search", {"query": "tides"})), answer("Done."))
     outcome = await agent.run()
     evidence = f"the model asked for a tool that does not exist: {told(outcome)}"
-    if lab.expect(outcome.error is None and not outcome.hung, None, evidence):
+    went_on = outcome.error is None and not outcome.hung and len(agent.seen) > 1
+    if lab.expect(went_on, "error_kills_loop", evidence):
         results = agent.results()
         evidence = (
             f"call_1 asked for a tool that does not exist: the model was told results for {named(results)}"

@@ -50,13 +50,13 @@ async def left_nothing(lab, connection, outcome, when):
     end, asked, busy = outcome.end, list(connection.calls()), connection.busy
     await asyncio.sleep(4)
     on = [call for call in asked if call.outcome == "ok" and call.end > end]
-    evidence = f"{when}, it ended at t = {end:.2f} s, and {len(on)} questions were answered after that"
+    evidence = f"{when}, it ended at t = {end:.2f} s, and {len(on)} of its questions were answered after that"
     if not lab.expect(not on, "orphan_tasks", evidence):
         return False
     under, gone = max(connection.closed, default=0), max(connection.ended, default=0.0)
-    evidence = f"{when}; the connection was closed with {under} questions still hanging up"
+    evidence = f"{when}; the connection was closed with {under} of its questions still hanging up"
     if not under:
-        evidence = f"{when}, and it ended with {busy} questions still hanging up"
+        evidence = f"{when}, and it ended with {busy} of its questions still hanging up"
     if not lab.expect(not under and gone <= end + 1e-6, "cancel_without_await", evidence):
         return False
     times = len(connection.closed)
@@ -71,7 +71,7 @@ async def left_nothing(lab, connection, outcome, when):
 
 async def check_answers(task, lab):
     """All questions are asked at once, and the answers come in their order."""
-    for questions, longest in ((QUESTIONS, 3.0), (["fast"], 0.4), ([], 0.0)):
+    for questions, longest in ((QUESTIONS, 3.0), (["fast"], 0.4)):
         connection = Connection(lab)
         outcome = await lab.call(task, connection.connect, questions)
         wanted = [f"{question}!" for question in questions]
@@ -124,3 +124,11 @@ async def check_early(task, lab):
     lab.expect(outcome.cancelled, None, f"it was cancelled while it connected, and {what} came out")
     count = len(connection.calls())
     lab.expect(count == 0, None, f"{count} questions were asked after that")
+
+
+async def check_no_questions(task, lab):
+    """No questions are no special case."""
+    connection = Connection(lab)
+    got = (await lab.call(task, connection.connect, [])).value
+    evidence = f"it returned {got!r}, and closed the connection {len(connection.closed)} times"
+    lab.expect(got is not None and list(got) == [] and connection.closed == [0], None, evidence)

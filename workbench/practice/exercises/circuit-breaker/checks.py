@@ -61,6 +61,8 @@ async def check_opens(task, lab):
         lab.expect(asked == 0, None, f"the provider was asked {asked} times by a call that was refused")
         await asyncio.sleep(19)
         trial.expect(await trial.ask(), "refused", "19 s after it had opened")
+        await asyncio.sleep(1.5)
+        trial.expect(await trial.ask(), "let through", "20.5 s after it had opened", "never_resets")
 
 
 async def check_passes_on(task, lab):

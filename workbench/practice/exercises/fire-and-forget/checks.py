@@ -116,6 +116,11 @@ async def check_failure(task, lab):
     )
     lab.expect(right, None, f"report was called with {sink.reported!r}")
     lab.expect(len(sink.sent) == 3, None, evidence)
+    lab.expect(
+        len(sink.begun) == 5,
+        None,
+        f"5 records, 2 of which fail, were sent by {len(sink.begun)} calls of send",
+    )
     lab.expect(outcome.error is None, None, f"close() raised {outcome.error!r}")
 
 

@@ -127,6 +127,15 @@ async def check_loser(task, lab):
         )
         if not lab.expect(not on, "loser_not_cancelled", evidence):
             return
+        loser = next(
+            (call for call in lab.calls() if call.name != winner and call.start >= trial.began), None
+        )
+        done = loser is not None and loser.outcome == "ok"
+        evidence = (
+            f"{winner} won, and the other {'was left to finish its answer' if done else 'was cancelled'}"
+        )
+        if not lab.expect(not done, "loser_not_cancelled", evidence):
+            return
         left = outcome.left
         lab.expect(not left, None, f"{len(left)} tasks are left {' '.join(left[:1])}".strip())
 
@@ -155,4 +164,7 @@ async def check_caller_gives_up(task, lab):
         evidence = (
             f"the caller gave up at t = {after:.2f} s, and 0.1 s later {len(on)} of the two were at work"
         )
-        lab.expect(not on and outcome.cancelled, None, evidence)
+        if not lab.expect(not on, "loser_not_cancelled", evidence):
+            return
+        what = type(outcome.error).__name__ if outcome.error else f"{outcome.result!r}"
+        lab.expect(outcome.cancelled, None, f"the caller gave up at t = {after:.2f} s, and {what} came out")

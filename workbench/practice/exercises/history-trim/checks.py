@@ -2,6 +2,8 @@ import copy
 
 SYSTEM = {"role": "system", "content": "s" * 40}
 
+LATER = [{"role": "system", "content": f"From now on, in {language}."} for language in ("French", "German")]
+
 
 def count(message):
     """Tokens: three a message, and one for each four characters of its content; two for a tool call."""
@@ -106,11 +108,13 @@ async def check_reply(task, lab):
 
 
 async def check_system(task, lab):
-    """The system message stays."""
-    got = await trimmed(task, lab, CHAT, 180, 60)
+    """System messages stay, each at its place."""
+    talk = [*CHAT[:5], LATER[0], *CHAT[5:-3], LATER[1], *CHAT[-3:]]
+    got, wanted = await trimmed(task, lab, talk, 240, 60), expected(talk, 180)
     roles = [message["role"] for message in got]
-    evidence = f"of {len(CHAT)} messages {len(got)} were kept, {roles.count('system')} of them the system's"
-    lab.expect(roles[:1] == ["system"], "drops_system", evidence)
+    evidence = f"of {len(talk)} messages {len(got)} were kept, {roles.count('system')} of the 3 of the system"
+    if lab.expect(roles.count("system") == 3, "drops_system", evidence):
+        lab.expect(got == wanted, None, f"{evidence}; {len(wanted)} in their order are right")
 
 
 async def check_most(task, lab):
@@ -153,7 +157,20 @@ async def check_little(task, lab):
 
 async def check_too_small(task, lab):
     """What cannot fit is an error."""
-    talk = [SYSTEM, user("x" * 4000)]
-    outcome = await lab.call(task, talk, 200, 100, count)
-    kind = type(outcome.error).__name__ if outcome.error else f"{len(outcome.value)} messages"
-    lab.expect(isinstance(outcome.error, ValueError), None, f"a last message of 1,003 tokens: {kind}")
+    talk = [SYSTEM, user("Hello."), assistant("Hello."), user("x" * 4000)]
+    large = [{"role": "system", "content": "s" * 4000}, user("Hello.")]
+    for what, messages in (
+        ("a last message of 1,003 tokens", talk),
+        ("a system message of 1,003 tokens", large),
+    ):
+        outcome = await lab.call(task, messages, 200, 100, count)
+        if isinstance(outcome.error, ValueError):
+            lab.expect(True, None, f"{what}: ValueError")
+            continue
+        got = list(outcome.value)
+        mistake = None
+        if messages is large and large[0] not in got:
+            mistake = "drops_system"
+        elif messages is talk and (got == talk or not any(each["role"] == "user" for each in got)):
+            mistake = "rounds_to_zero"
+        lab.expect(False, mistake, f"{what}, room for 100: {len(got)} of {len(messages)} messages were kept")

@@ -69,7 +69,9 @@ async def check_size(task, lab):
     await asyncio.gather(*trial.asked(20))
     sizes = [size for _, size in trial.batches()]
     evidence = f"20 texts came at once, max_size is 8; batches sent: {trial.told()}"
-    lab.expect(max(sizes, default=0) <= 8, "time_only", evidence)
+    if lab.expect(max(sizes, default=0) <= 8, "time_only", evidence):
+        late = [at for at, size in trial.batches() if size == 8 and at > 0.05]
+        lab.expect(not late, None, f"{evidence}; {len(late)} full ones waited")
 
 
 async def check_wait(task, lab):
