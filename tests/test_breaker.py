@@ -353,6 +353,21 @@ def test_every_event_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize("trigger", [Trigger.FORCE_OPEN, Trigger.DISABLE])
+def test_by_hand_nothing_but_transitions_is_told(trigger: Trigger) -> None:
+    """Forced open or disabled, a breaker tells of neither calls nor refusals nor late results."""
+    seen: list[BreakerEvent] = []
+    breaker = CircuitBreaker(listeners=(seen.append,))
+    slow = breaker.acquire(0.0)
+    breaker.handle(trigger, 1.0)
+    call(breaker, 2.0, DOWN)
+    call(breaker, 2.0, WRONG)
+    assert slow
+    breaker.record(slow, 3.0)
+    breaker.handle(Trigger.RESET, 4.0)
+    assert [event.kind for event in seen] == ["transition", "transition"]
+
+
 def test_a_listener_may_ask_the_breaker() -> None:
     """A listener that asks the breaker which has called it is answered, not locked out."""
     states: list[float] = []

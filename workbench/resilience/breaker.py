@@ -70,6 +70,7 @@ TRANSITIONS: dict[State, dict[Trigger, State]] = {
     State.DISABLED: {**_MANUAL},
 }
 
+_SILENT = (State.FORCED_OPEN, State.DISABLED)  # nothing is told of calls
 EventKind = Literal[
     "success", "error", "ignored error", "not permitted", "late", "rate exceeded", "transition"
 ]
@@ -107,7 +108,8 @@ class CircuitBreaker:
         permits: probes that a half-open breaker admits.
         half_open_time: seconds after which it opens again if not all probes are in.
         ignored: errors that are neither failures nor successes: by default, those that are the caller's.
-        listeners: each is called with every event, while the breaker is locked: it should be quick.
+        listeners: each is called with every event, while the breaker is locked: it should be quick.  Forced
+            open or disabled, it tells of transitions alone.
 
     Raises:
         ConfigurationError: one of them is out of its range.
@@ -286,7 +288,7 @@ class CircuitBreaker:
         self.handle(trigger, now)
 
     def _emit(self, kind: EventKind, now: float, detail: str = "") -> None:
-        if self.listeners:
+        if self.listeners and (kind == "transition" or self.state not in _SILENT):
             event = BreakerEvent(kind, now, self.state, detail)
             for listener in self.listeners:
                 listener(event)
