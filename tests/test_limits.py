@@ -1,7 +1,6 @@
 """The token bucket against the one that everybody would write first."""
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -46,20 +45,9 @@ class BucketMachine(RuleBasedStateMachine):
         self.naive.level = min(self.naive.level, self.naive.capacity)
 
     @rule(amount=st.floats(0, 10))
-    def try_take(self, amount: float) -> None:
-        wait = self.bucket.try_take(amount, self.now)
-        missing = amount - self.naive.level
-        if wait:
-            assert math.isclose(wait, missing / 2.5, abs_tol=CLOSE)
-        else:
-            assert missing <= CLOSE
-            self.naive.level -= amount
-
-    @rule(amount=st.floats(0, 10))
-    def reserve(self, amount: float) -> None:
-        wait = self.bucket.reserve(amount, self.now)
+    def ask(self, amount: float) -> None:
+        wait = self.bucket.wait(amount, self.now)
         assert math.isclose(wait, max(0, amount - self.naive.level) / 2.5, abs_tol=CLOSE)
-        self.naive.level -= amount
 
     @invariant()
     def levels_agree(self) -> None:
@@ -69,16 +57,8 @@ class BucketMachine(RuleBasedStateMachine):
 
 
 def test_it_is_a_bucket_as_everybody_would_write_it() -> None:
-    """Level, waits and reservations of the bucket are those of a naive one, whatever is done to it."""
+    """Level and waits of the bucket are those of a naive one, whatever is done to it."""
     run_state_machine_as_test(BucketMachine, settings=settings(max_examples=30))
-
-
-@given(st.floats(0.1, 100), st.floats(0.1, 100), st.lists(st.floats(0, 1), max_size=20))
-def test_reservations_are_granted_in_order(capacity: float, rate: float, shares: list[float]) -> None:
-    """Whoever reserves first is served first, whatever the sizes: waits never decrease."""
-    bucket = TokenBucket(capacity, rate)
-    waits = [bucket.reserve(share * capacity, 0.0) for share in shares]
-    assert all(later >= earlier - CLOSE for earlier, later in pairwise(waits) if later)
 
 
 @given(st.floats(0.5, 1000), st.floats(0.01, 0.99), st.floats(0, 1e6))
@@ -88,18 +68,14 @@ def test_the_wait_is_exact(limit: float, share: float, now: float) -> None:
     bucket.take(limit, now)
     wait = bucket.wait(limit * share, now)
     assert math.isclose(wait, 60 * share, rel_tol=1e-6)
-    assert bucket.try_take(limit * share, now + wait - 0.001) > 0
-    assert bucket.try_take(limit * share, now + wait) == 0
+    assert bucket.wait(limit * share, now + wait - 0.001) > 0
+    assert bucket.wait(limit * share, now + wait) == 0
 
 
 def test_more_than_it_holds_never_comes() -> None:
-    """An amount above the capacity waits for ever, and cannot be reserved."""
+    """An amount above the capacity waits for ever."""
     bucket = TokenBucket(5, 1)
     assert bucket.wait(5.1, 0.0) == math.inf
-    assert bucket.try_take(6, 0.0) == math.inf
-    with pytest.raises(ValueError, match="never come out"):
-        bucket.reserve(6, 0.0)
-    assert bucket.level(0.0) == 5
 
 
 @pytest.mark.parametrize("value", [0, -1, math.inf, math.nan])

@@ -52,24 +52,3 @@ class TokenBucket:
     def take(self, amount: float, now: float) -> None:
         """Take `amount` units, if need be into debt; a negative amount gives units back."""
         self._full_at = max(self._full_at, now) + amount / self.rate
-
-    def try_take(self, amount: float, now: float) -> float:
-        """Take `amount` units if they are there and return 0; else only return the seconds to wait."""
-        wait = self.wait(amount, now)
-        if not wait:
-            self.take(amount, now)
-        return wait
-
-    def reserve(self, amount: float, now: float) -> float:
-        """Take `amount` units now and return the seconds after which they may be used.
-
-        Reservations are served in the order of the calls: first in, first out, whatever their size.
-
-        Raises:
-            ValueError: `amount` is above the capacity, so that it could never be granted.
-        """
-        wait = self.wait(amount, now)
-        if math.isinf(wait):
-            raise ValueError(f"{amount!r} units can never come out of a bucket of {self.capacity!r}")
-        self.take(amount, now)
-        return wait

@@ -95,12 +95,10 @@ def contention(data: dict[str, Any], fast: bool) -> Iterator[Row]:
             for figure, ours in (("milliseconds", frame["seconds"] * 1000), ("writes", frame["writes"])):
                 if (theirs := data[figure].get(str(size))) is None:
                     continue
-                spread = ours.std() / math.sqrt(
-                    data["trials"]
-                )  # theirs had that, too, where it is not published
+                spread = theirs_spread = ours.std() / math.sqrt(trials)  # where it is not published
                 if size == data["standard_errors_at"]:
-                    spread = data["standard_errors"][figure][name]
-                error = math.hypot(ours.std() / math.sqrt(trials), spread)
+                    theirs_spread = data["standard_errors"][figure][name]
+                error = math.hypot(spread, theirs_spread)
                 tolerance = data["errors"] * error + (data["rounding"] if size > 2 else 0)
                 yield Row(f"{size} writers, {name}, {figure}", ours.mean(), theirs[name], tolerance)
 
