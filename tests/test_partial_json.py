@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.partial_json import PartialJson
@@ -31,6 +31,7 @@ def grows_into(view: Any, value: Any) -> bool:
     return type(view) is type(value) and bool(view == value)
 
 
+@settings(max_examples=40)
 @given(TEXTS)
 def test_a_view_only_grows(text: str) -> None:
     """After each character the view is one that can grow into the next, and in the end into the object."""
@@ -41,6 +42,7 @@ def test_a_view_only_grows(text: str) -> None:
     assert growing.text == text
 
 
+@settings(max_examples=40)
 @given(TEXTS, st.floats(0.01, 2), st.integers(1, 7))
 def test_a_view_lags_behind_by_no_more_than_its_share(text: str, lag: float, size: int) -> None:
     """What `feed` gives is the exact view of at least ``1 / (1 + lag)`` of the text; `view` has it all."""

@@ -13,6 +13,7 @@ from workbench.errors import EventTooLargeError
 
 __all__ = ["Decoder", "ServerSentEvent", "encode"]
 
+_CR, _LF = b"\r\n"  # as numbers, which `in` finds in a third of the time that it takes for bytes
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _USUAL = re.compile(rb"(?:event: ?(.*)\n)?data: ?(.*)").fullmatch  # what nearly every event looks like
 _new = tuple.__new__  # half the time of ServerSentEvent(...)
@@ -94,12 +95,12 @@ class Decoder:
         Raises:
             EventTooLargeError: there was no empty line for too long.
         """
-        if self._after_cr or b"\r" in data:
+        if _CR in data or self._after_cr:
             data = self._with_plain_ends(data)
         rest = self._rest
         if rest:
             rest += data
-            if b"\n" not in data or rest.find(b"\n\n", -len(data) - 1) < 0:
+            if _LF not in data or rest.find(b"\n\n", -len(data) - 1) < 0:
                 if len(rest) > self._max:
                     self._check(len(rest) - 1)  # its last byte may be the end of its line
                 return []
@@ -135,7 +136,7 @@ class Decoder:
         if self._after_cr and data:
             data = data.removeprefix(b"\n")
             self._after_cr = False
-        if b"\r" in data:
+        if _CR in data:
             self._after_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return data
