@@ -109,4 +109,4 @@ def count(text: str) -> int:
 
 def _legible(text: str) -> str:
     """A text as long as `text`, in which each half of a surrogate pair is a question mark."""
-    return text.encode(errors="replace").decode()
+    return text if text.isascii() else text.encode(errors="replace").decode()

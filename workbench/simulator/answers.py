@@ -30,6 +30,7 @@ Answer = str | Sequence[ToolCall] | Reply
 Responder = Callable[[Request], Answer | None]
 Script = Responder | Mapping[str, Answer] | Sequence[Answer]
 
+_IN_PROSE = Reply()
 _REFUSAL = Reply(text="I’m sorry, but I can’t help with that.", stop_reason="refusal")
 _log = logging.getLogger("workbench")
 _HALF = re.compile("[\ud800-\udfff]")
@@ -55,10 +56,10 @@ def choose_tools(request: Request, rng: random.Random) -> list[Tool]:
 class Words:
     """Decides what `model` says, and how long it goes on by itself.
 
-    It is drawn when somebody asks: to seed it costs more than a scripted answer, which may not need it.
+    It is drawn when somebody asks: to `seed` a generator costs much, and a scripted answer may need none.
     """
 
-    def __init__(self, seed: str, model: ModelProfile) -> None:
+    def __init__(self, seed: Callable[[], random.Random], model: ModelProfile) -> None:
         self._seed, self._model = seed, model
         self._drawn: tuple[random.Random, int] | None = None
 
@@ -72,9 +73,13 @@ class Words:
         """Tokens that the model would write by itself."""
         return self._draw()[1]
 
+    def generators(self) -> Sequence[random.Random]:
+        """Those that it has drawn from."""
+        return () if self._drawn is None else self._drawn[:1]
+
     def _draw(self) -> tuple[random.Random, int]:
         if self._drawn is None:
-            rng = random.Random(self._seed)
+            rng = self._seed()
             length = max(1, round(self._model.answer_tokens.draw(rng)))
             self._drawn = rng, min(length, self._model.max_output_tokens)
         return self._drawn
@@ -121,15 +126,15 @@ class Writer:
         cut: StopReason = "length" if limit == request.max_tokens else "context_window"
         choices = []
         for _ in range(call.n):
-            reply, prose = _compose(request, words) if scripted is None else (scripted, None)
+            reply, prose = (scripted, None) if scripted is not None else _compose(request, words)
             if spoil and request.response_format and reply.stop_reason is None and reply.text:
                 reply, prose = reply.model_copy(update={"text": _spoil(reply.text, spoil)}), None
             calls = [_with_id(c, call_prefix, words) for c in reply.tool_calls]
             thinking = reply.thinking or (_think(request, words) if scripted is None else "")
             thoughts = pieces(thinking)[:limit] if thinking else []
             thinking, thought = "".join(thoughts), len(thoughts)
-            size = prose.tokens if prose else None
-            text, kept, used, reason, stop = _limit(request, reply.text, calls, size, limit - thought)
+            said, size = (prose.text, prose.tokens) if prose else (reply.text, None)
+            text, kept, used, reason, stop = _limit(request, said, calls, size, limit - thought)
             choices.append(
                 Completion(
                     id=id,
@@ -178,8 +183,7 @@ def _compose(request: Request, words: Words) -> tuple[Reply, Prose | None]:
             tool_calls=tuple(ToolCall(id="", name=t.name, arguments=text) for t, text in calls)
         ), None
     if request.response_format is None:
-        prose = write(request, rng, length)
-        return Reply(text=prose.text), prose
+        return _IN_PROSE, write(request, rng, length)
     schema = request.response_format.json_schema
     if schema == {"type": "object"}:  # any object will do
         return Reply(text=compact({"answer": write(request, rng, length).text})), None

@@ -99,7 +99,7 @@ def _read(engine: Engine, visit: Visit, form: Format) -> _Draft:
     model = engine.profile(visit.dialect.name, call.request.model, embeds=False)
     check_size(model, call.request, size, form)
     exchange.model = model
-    noise, words = engine.noise(digest), Words(f"{engine.seed}/{digest}", model)
+    noise, words = engine.noise(digest), Words(lambda: engine.draw_from(f"{engine.seed}/{digest}"), model)
     cache = engine.cache(visit, model)
     exchange.cached_tokens = min(cache.find(call.prefixes, visit.now), size)
     return _Draft(form, call, model, cache, words, noise)
@@ -121,6 +121,7 @@ def _answer(engine: Engine, visit: Visit, draft: _Draft) -> Work:
     prefill = (exchange.input_tokens - exchange.cached_tokens) / draft.model.prefill_tokens_per_second
     first = engine.edge_latency + draft.model.ttft.draw(draft.noise) + prefill
     schedule, faults = _schedule(engine, draft, first, tokens, broken_off=exchange.job is None)
+    engine.give_back(draft.noise, *draft.words.generators())
     return Work(draft.form, call, completions, schedule, faults, int(visit.date.timestamp()))
 
 

@@ -93,6 +93,7 @@ class Engine:
         self._caches: dict[tuple[str, str, str], PromptCache] = {}
         self._shelves: defaultdict[tuple[str, str, str], Shelf] = defaultdict(Shelf)
         self._seen: Counter[str] = Counter()
+        self._spare: list[random.Random] = []
         self.exchanges: list[Exchange] = []
 
     def log(self, now: float = math.inf) -> RequestLog:
@@ -244,7 +245,17 @@ class Engine:
     def noise(self, digest: str) -> random.Random:
         """What is random about a request; other than its words, it differs when it is sent again."""
         self._seen[digest] += 1
-        return random.Random(f"{self.seed}/{digest}/noise/{self._seen[digest]}")
+        return self.draw_from(f"{self.seed}/{digest}/noise/{self._seen[digest]}")
+
+    def draw_from(self, seed: str) -> random.Random:
+        """The same as ``random.Random(seed)``, which seeds itself twice when it is made."""
+        rng = self._spare.pop() if self._spare else random.Random(0)
+        rng.seed(seed)
+        return rng
+
+    def give_back(self, *generators: random.Random) -> None:
+        """Nobody draws from these any more."""
+        self._spare += generators
 
     def charge(self, visit: Visit, model: ModelProfile, reserved: Callable[[], int]) -> Account:
         """Hold the request against its key's limits; the headers tell their state at this instant."""

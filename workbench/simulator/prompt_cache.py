@@ -61,6 +61,8 @@ class PromptCache:
         Returns:
             how many tokens the longest has that is kept.
         """
+        if not prefixes:
+            return 0
         for prefix in prefixes:
             entry = self._entries.get(prefix.digest)
             keep = prefix.keep_seconds if prefix.tokens >= self._minimum else 0

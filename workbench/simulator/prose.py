@@ -136,7 +136,7 @@ def write(request: Request, rng: random.Random, length: int) -> Prose:
 def _cite(parts: Sequence[str], sources: Mapping[str, Citation | None]) -> Iterator[Citation]:
     """Which of the parts rest on which sources; a part begins with its space, as a token does."""
     end = 0
-    for part in parts:
+    for part in parts if sources else ():
         start, end = end, end + len(part)
         if source := sources.get(part.removeprefix(" ")):
             yield source.model_copy(update={"start": start, "end": end})
