@@ -218,15 +218,9 @@ def test_float_embeddings_are_always_numbers() -> None:
 
 
 def test_the_same_text_has_the_same_bytes_in_any_process() -> None:
-    """Neither a seed nor a process changes what a text means."""
-    code = (
-        "import hashlib; from workbench.simulator.vectors import embed;"
-        f"print(hashlib.sha256(embed('naïve 日本 text', {LARGE!r}, 3072).tobytes()).hexdigest())"
-    )
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    here = hashlib.sha256(embed("naïve 日本 text", LARGE, 3072).tobytes()).hexdigest()
-    assert there.stdout.strip() == here
-    assert here.startswith("6797056e")  # on any machine
+    """Neither a seed nor a process nor a machine changes what a text means."""
+    digest = hashlib.sha256(embed("naïve 日本 text", LARGE, 3072).tobytes()).hexdigest()
+    assert digest.startswith("6797056e")
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 256, 1536])

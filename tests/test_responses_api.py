@@ -174,6 +174,7 @@ PARAMETERS = {
 }
 
 
+@settings(max_examples=50)
 @given(
     st.fixed_dictionaries({}, optional=PARAMETERS).map(
         lambda given: {"model": "gpt-5", "input": "?"} | given
@@ -731,7 +732,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(STEPS, st.integers(1, 2))
 def test_a_job_only_goes_forward(steps: list[tuple[float, str, int]], slots: int) -> None:
     """Whatever comes when: no status is ever taken back, no more jobs are served than there are places, and

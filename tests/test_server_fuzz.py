@@ -137,7 +137,7 @@ def mutated(draw: st.DrawFn) -> Any:
     return body
 
 
-@settings(max_examples=1500)
+@settings(max_examples=600)
 @given(path=st.sampled_from(PATHS), body=mutated() | ANY)
 def test_any_json(client: httpx2.Client, path: str, body: Any) -> None:
     """Any JSON at any path gets an answer or a 4xx in the provider's own shape, never a 5xx."""
@@ -149,7 +149,7 @@ def test_any_json(client: httpx2.Client, path: str, body: Any) -> None:
         assert path.startswith("/v1/")
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(path=st.sampled_from(PATHS[:5]), body=st.binary(max_size=60))
 @example(path="/v1/messages", body=b"[" * 9000)
 @example(path="/v1/messages", body=b'{"model": "\\ud800"}')
@@ -166,7 +166,7 @@ def test_any_body(client: httpx2.Client, path: str, body: bytes) -> None:
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(
     method=st.sampled_from(["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "POST"]),
     path=st.lists(
@@ -233,7 +233,7 @@ def exchange(port: int, pieces: list[bytes], *, read: bool) -> bytes:
         return got
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(pieces=st.lists(PIECES | st.binary(max_size=20), max_size=9), read=st.booleans())
 def test_any_bytes(port: int, pieces: list[bytes], read: bool) -> None:
     """Whatever bytes come, HTTP or nothing goes back, the connection ends, the next request is served."""

@@ -316,12 +316,12 @@ def test_a_stream_may_be_cancelled_as_its_token_comes() -> None:
 
 
 def test_many_may_be_cancelled_at_once() -> None:
-    """A thousand queued requests that are cancelled together leave an empty server behind."""
+    """Hundreds of queued requests that are cancelled together leave an empty server behind."""
     sim = simulator(slots=1)
 
     async def main() -> float:
         client = client_of(sim, "openai")
-        tasks = [asyncio.create_task(ask(client)) for _ in range(1_000)]
+        tasks = [asyncio.create_task(ask(client)) for _ in range(300)]
         await asyncio.sleep(1)
         for task in tasks:
             task.cancel()
@@ -330,7 +330,7 @@ def test_many_may_be_cancelled_at_once() -> None:
         return now()
 
     assert run(main) == pytest.approx(3.3)
-    assert sim.log.outcomes() == {"cancelled": 1_000, "ok": 1}
+    assert sim.log.outcomes() == {"cancelled": 300, "ok": 1}
 
 
 def test_nothing_is_left_behind() -> None:
@@ -485,28 +485,19 @@ def program():
 
 
 def test_the_same_program_gives_the_same_log() -> None:
-    """Async calls, sync calls in threads, timeouts and cancellations: 20 runs, one log."""
+    """Async calls, sync calls in threads, timeouts and cancellations: in any process, one log."""
     space: dict[str, Any] = {}
     exec(PROGRAM, space)
-    logs = [space["program"]() for _ in range(20)]
-    assert len({log.digest() for log in logs}) == 1
+    logs = [space["program"]() for _ in range(3)]
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", f"{PROGRAM}\nprint(program().digest())"],
+        env={"PYTHONHASHSEED": "4242"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    assert {log.digest() for log in logs} == {elsewhere}
     assert {"ok", "cancelled", "broken", "failed"} <= set(logs[0].outcomes())
-
-
-def test_the_log_is_the_same_in_every_process() -> None:
-    """Two processes with hash seeds of their own write the same log, byte for byte."""
-    code = f"{PROGRAM}\nprint(program().digest())"
-    digests = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "4242")
-    }
-    assert len(digests) == 1
 
 
 # -- the wall clock ------------------------------------------------------------------------------------

@@ -186,6 +186,7 @@ def accumulated(events: Iterator[Event]) -> Completion:
     return accumulator.completion()
 
 
+@settings(max_examples=40)
 @given(completions())
 def test_a_completion_survives_the_sdk(completion: Completion) -> None:
     """Encoded, read by the SDK's model and decoded, an answer is the same."""
@@ -193,7 +194,7 @@ def test_a_completion_survives_the_sdk(completion: Completion) -> None:
     assert decode_completion(SdkMessage.model_validate_json(data)) == completion
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(completions(), st.lists(st.integers(0), max_size=30))
 def test_a_stream_survives_the_sdk_however_it_is_cut(completion: Completion, cuts: list[int]) -> None:
     """A stream cut at any bytes, read by the SDK and decoded, says the same answer."""
@@ -211,6 +212,7 @@ def test_a_stream_may_come_byte_by_byte() -> None:
     assert accumulated(decoded(read_by_sdk([data[i : i + 1] for i in range(len(data))]))) == completion
 
 
+@settings(max_examples=40)
 @given(completions())
 def test_events_come_in_the_order_of_the_api(completion: Completion) -> None:
     """Each event is valid to the SDK's model; blocks open and close one at a time; a ping comes once."""
@@ -231,6 +233,7 @@ def test_events_come_in_the_order_of_the_api(completion: Completion) -> None:
     assert starts == list(range(blocks))
 
 
+@settings(max_examples=40)
 @given(requests())
 def test_a_request_survives(request: Request) -> None:
     """The SDK's arguments, sent as JSON and decoded as a server would, ask the same."""

@@ -132,7 +132,7 @@ def test_a_completion_survives_the_sdk(completion: Completion) -> None:
     assert decode_completion(ChatCompletion.model_validate_json(data)) == completion
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(completions(), st.lists(st.integers(0), max_size=30))
 def test_a_stream_survives_the_sdk_however_it_is_cut(completion: Completion, cuts: list[int]) -> None:
     """A stream cut at any bytes, read by the SDK and decoded, says the same answer."""
@@ -142,6 +142,7 @@ def test_a_stream_survives_the_sdk_however_it_is_cut(completion: Completion, cut
     assert accumulator.completion() == completion
 
 
+@settings(max_examples=25)
 @given(completions())
 def test_a_stream_may_come_byte_by_byte(completion: Completion) -> None:
     """A stream of single bytes is understood."""
@@ -150,6 +151,7 @@ def test_a_stream_may_come_byte_by_byte(completion: Completion) -> None:
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "naïve 日本 🙂"
 
 
+@settings(max_examples=40)
 @given(st.lists(completions(), min_size=1, max_size=3), st.booleans())
 def test_chunks_have_the_shape_of_the_api(answers: list[Completion], include_usage: bool) -> None:
     """Each chunk is valid to the SDK's strict model; choices open once; usage comes last, if asked for."""
@@ -168,6 +170,7 @@ def test_chunks_have_the_shape_of_the_api(answers: list[Completion], include_usa
         assert usage[0].usage.completion_tokens == sum(answer.usage.output_tokens for answer in answers)
 
 
+@settings(max_examples=40)
 @given(requests())
 def test_a_request_survives(request: Request) -> None:
     """The SDK's arguments, sent as JSON and decoded as a server would, ask the same."""

@@ -159,6 +159,7 @@ def wire_events(data: bytes) -> list[dict[str, Any]]:
     return found
 
 
+@settings(max_examples=40)
 @given(completions())
 def test_a_completion_survives_the_sdk(completion: Completion) -> None:
     """Encoded, read by the SDK's strict model and decoded, an answer is the same."""
@@ -166,7 +167,7 @@ def test_a_completion_survives_the_sdk(completion: Completion) -> None:
     assert decode_completion(Response.model_validate_json(data)) == completion
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(completions(), st.lists(st.integers(0), max_size=30))
 def test_a_stream_survives_the_sdk_however_it_is_cut(completion: Completion, cuts: list[int]) -> None:
     """A stream cut at any bytes, read by the SDK and decoded, says the same answer."""
@@ -176,7 +177,7 @@ def test_a_stream_survives_the_sdk_however_it_is_cut(completion: Completion, cut
     assert accumulator.completion() == completion
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(
     completions().filter(lambda answer: answer.stop_reason != "length"), st.lists(st.integers(0), max_size=30)
 )
@@ -195,7 +196,7 @@ def test_a_stream_may_come_byte_by_byte() -> None:
     assert "".join(getattr(event, "text", "") for event in events) == "naïve 日本 🙂"
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(completions(), st.booleans(), st.booleans(), st.booleans(), st.sampled_from([None, 0, 2]))
 def test_events_are_in_the_order_of_the_api(
     completion: Completion, summary: bool, encrypted: bool, queued: bool, logprobs: int | None
@@ -237,12 +238,14 @@ def test_a_stream_is_taken_up_again_where_it_was_left(completion: Completion, af
     assert rest == whole[after + 1 :]
 
 
+@settings(max_examples=40)
 @given(requests())
 def test_a_request_survives(request: Request) -> None:
     """The SDK's arguments, sent as JSON and decoded as a server would, ask the same."""
     assert decode_request(json.loads(json.dumps(encode_request(request)))).request == request
 
 
+@settings(max_examples=40)
 @given(requests(), completions().filter(lambda c: not c.tool_calls), TEXTS)
 def test_a_conversation_goes_on_from_what_is_stored(request: Request, answer: Completion, text: str) -> None:
     """The stored items, as they are listed and validated by the SDK, are the conversation that was had."""
