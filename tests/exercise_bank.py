@@ -9,8 +9,8 @@ from workbench.practice.sandbox import Sandbox
 
 
 @functools.cache
-def sandbox() -> Sandbox:
-    """One for all tests of a process; its warm process ends when this one does."""
+def sandbox(simulated: bool) -> Sandbox:
+    """One of each kind for all tests of a process: to fork one that has no SDK in it takes a third."""
     return Sandbox()
 
 
@@ -26,7 +26,8 @@ def table(part: int, parts: int) -> Iterator[tuple[str, str, str]]:
 
 
 def judge(slug: str, source: str) -> Report:
-    return check_program(Exercise.load(slug), source, sandbox())
+    exercise = Exercise.load(slug)
+    return check_program(exercise, source, sandbox(exercise.simulated))
 
 
 def hold_to_its_name(slug: str, program: str, source: str) -> None:

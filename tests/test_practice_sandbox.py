@@ -116,9 +116,22 @@ def test_an_endless_coroutine_ends(sandbox: Sandbox) -> None:
         assert "it waits in fan_out(), line" in found["it never ends"]
 
 
+ENDS_AT_A_BOM = """
+import os
+parse = parse_events
+def parse_events(chunks):
+    return parse(map(seen, chunks))
+def seen(chunk):
+    if chunk.startswith(b"\\xef"):
+        os._exit(3)
+    return chunk
+"""
+
+
 def test_a_system_without_fork_judges_the_same(sandbox: Sandbox) -> None:
-    """A process for each check gives the same report as forks of a warm one, crashes included."""
-    alone = Sandbox(forks=False)
-    for source in (EXERCISE.text("solution.py"), EXERCISE.programs("wrong")["last_event"]):
-        assert str(check_program(EXERCISE, source, alone)) == str(check_program(EXERCISE, source, sandbox))
-    assert judge(alone, "os._exit(3)").findings[0].evidence == "your code ended the process with status 3"
+    """A process for each check gives the same report as forks of a warm one, exits included."""
+    source = EXERCISE.text("solution.py") + ENDS_AT_A_BOM
+    report = check_program(EXERCISE, source, Sandbox(forks=False))
+    assert str(report) == str(check_program(EXERCISE, source, sandbox))
+    assert [run.right for run in report.runs].count(False) == 1
+    assert report.findings[0].evidence == "your code ended the process with status 3"

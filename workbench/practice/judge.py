@@ -10,6 +10,7 @@ Rule of this file: a child ends by ``os._exit``, so that nothing of the learner'
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import importlib.util
 import io
@@ -18,6 +19,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
@@ -71,8 +73,11 @@ class _Printed(io.TextIOBase):
 class _Child:
     """One check of one program."""
 
-    def __init__(self, job: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
-        self._job, self._send = job, send
+    def __init__(
+        self, job: dict[str, Any], exercise: Exercise, checks: Any, send: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self._job, self._exercise, self._send = job, exercise, send
+        self._check = getattr(checks, job["check"])
         self._printed = _Printed()
         self._lab: Lab | None = None
 
@@ -93,15 +98,13 @@ class _Child:
             self._end(fault_of(error))
 
     async def _judge(self) -> None:
-        exercise = Exercise.load(Path(self._job["folder"]).name, Path(self._job["folder"]).parent)
         loop = cast(clock.VirtualTimeLoop, asyncio.get_running_loop())
-        self._lab = lab = Lab(self._job["source"], exercise.entry, exercise.mistakes, loop)
-        check = getattr(_module(exercise.folder / "checks.py"), self._job["check"])
+        self._lab = lab = Lab(self._job["source"], self._exercise.entry, self._exercise.mistakes, loop)
         sys.addaudithook(self._audit)
         lab.clocks.install()
         fault = None
         try:
-            await check(lab.load(), lab)
+            await self._check(lab.load(), lab)
         except Exception as error:
             fault = fault_of(error)
         self._end(fault)
@@ -174,20 +177,23 @@ class _Child:
             raise PermissionError(f"practice code starts no other programs ({event})")
 
 
-def _module(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("checks", path)
+@functools.lru_cache(maxsize=1)
+def _prepared(folder: str, *stamps: int) -> tuple[Exercise, Any]:
+    """An exercise and the module of its checks; they are loaded once for all children."""
+    exercise = Exercise.load(Path(folder).name, Path(folder).parent)
+    spec = importlib.util.spec_from_file_location("checks", exercise.folder / "checks.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    gc.collect()
+    gc.freeze()
+    return exercise, module
 
 
 def _warm_up() -> None:
     """Do once what an SDK does at its first call, so that no check has to."""
     import anthropic  # noqa: F401 - it takes the longest of all to import
-    import anyio.to_thread  # noqa: F401 - used by learners
-    import httpx2  # noqa: F401 - used by learners
 
     simulator = Simulator(script=lambda request: "warm")
 
@@ -212,6 +218,7 @@ def main() -> None:
     for number in (0, 1, 2):
         os.dup2(nothing, number)
     warm = False
+    import_module("anyio._backends._asyncio")  # used by learners; it takes longer than most checks do
     gc.freeze()
     for line in jobs:
         job = json.loads(line)
@@ -222,7 +229,9 @@ def main() -> None:
             gc.freeze()
         if "check" not in job:
             continue
-        word = job["word"]
+        folder, word = job["folder"], job["word"]
+        stamps = [Path(folder, name).stat().st_mtime_ns for name in ("prompt.md", "checks.py")]
+        exercise, checks = _prepared(folder, *stamps)
 
         def send(what: dict[str, Any], word: str = word) -> None:
             rest = f"{word}{json.dumps(what)}\n".encode()
@@ -231,10 +240,10 @@ def main() -> None:
 
         if not job["forks"]:
             send({"pid": os.getpid()})
-            _Child(job, send).run()
+            _Child(job, exercise, checks, send).run()
         pid = os.fork()
         if not pid:
-            _Child(job, send).run()
+            _Child(job, exercise, checks, send).run()
         send({"pid": pid})
         send({"ended": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
 

@@ -57,7 +57,7 @@ class Sandbox:
     """Runs programs; one process is kept warm for them, from the first :meth:`warm` or :meth:`run` on.
 
     Args:
-        cpu: seconds that each check may compute; a usual one takes a twentieth of one.
+        cpu: seconds that each check may compute; a usual one takes a hundredth of one.
         wall: seconds that each may take in all.
         memory_bytes: that each may have, on top of what the judge itself has.
         forks: keep one process warm and fork it; False: start one for each check, as systems without fork do.
@@ -66,8 +66,8 @@ class Sandbox:
     def __init__(
         self,
         *,
-        cpu: float = 3.0,
-        wall: float = 10.0,
+        cpu: float = 0.6,
+        wall: float = 4.0,
         memory_bytes: int = _MEMORY_BYTES,
         forks: bool = hasattr(os, "fork"),
     ) -> None:
