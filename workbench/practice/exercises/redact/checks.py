@@ -47,7 +47,7 @@ async def check_text(task, lab):
     """A key does not stay in a text, and everything else does."""
     masked = (await lab.call(lambda: task().text(f"<{KEY}>"))).value[1:-1]
     shown = max(parts_of(KEY, masked), both_ends(KEY, masked))
-    evidence = f"{shown} characters of the key are still shown, in a row: {masked!r}"
+    evidence = f"in place of the key stands {masked!r}, with {shown} of its characters in a row"
     if KEY not in masked and not lab.expect(shown < 2, "shows_a_part", evidence):
         return
     for text in (

@@ -48,7 +48,7 @@ async def check_outage(task, lab):
     if not lab.expect(again == 0, "sdk_multiplies", evidence):
         return
     waited = waits(lab.calls(simulator))[: len(WAITS)]
-    evidence = f"the first waits were {told(waited)} s, {told(WAITS)} s are right"
+    evidence = f"the first waits were {told(waited)} s, those of the task {told(WAITS)} s"
     right = len(waited) == len(WAITS) and all(abs(a - b) < 0.01 for a, b in zip(waited, WAITS, strict=True))
     lab.expect(right, None, evidence)
     kind = type(outcome.error).__name__

@@ -97,8 +97,12 @@ async def check_edges(task, lab):
         evidence = f"{count} calls went through in the 10 s from t = {-start:g} s, the limit is 5"
         if not lab.expect(count <= 5, "fixed_windows", evidence):
             return
-        evidence = f"calls at {told(times)} s: those at {told(through)} s went through"
-        lab.expect(through == exact(times), None, evidence)
+        evidence = f"of {len(times)} calls in {times[-1] - times[0]:.1f} s {len(through)} went through"
+        wanted = exact(times)
+        if wrong := sorted(set(through) ^ set(wanted)):
+            went = "went through" if wrong[0] in through else "was refused"
+            evidence += f"; of those at {told(times[: times.index(wrong[0]) + 1])} s the last one {went}"
+        lab.expect(through == wanted, None, evidence)
 
 
 async def check_together(task, lab):

@@ -156,7 +156,7 @@ async def check_client_leaves(task, lab):
     relaying = Relaying(task, lab, map(chunk, PIECES), leaves_after=3)
     outcome = await relaying.run()
     judge_closed(lab, relaying, outcome, "the client left after 3 pieces")
-    evidence = f"send() raised a ConnectionResetError, and {told(outcome)}"
+    evidence = f"send() raised Gone, a ConnectionError, and {told(outcome)}"
     lab.expect(isinstance(outcome.error, ConnectionError), None, evidence)
 
 

@@ -4,6 +4,7 @@ import threading
 from workbench.practice.probes import peak
 
 IDS = list(range(20))
+PAUSE = 0.5  # seconds between two attempts
 LATE = {3, 11}  # these documents are ready at the second time of asking
 
 
@@ -31,7 +32,7 @@ class Handler:
                 gaps.append(self.lab.now() - before - 0.05)
 
         beating = asyncio.create_task(heart())
-        outcome = await self.lab.call(task, self.fetch, self.score, ids, limit)
+        outcome = await self.lab.call(task, self.fetch, self.score, ids, limit, within=120)
         await asyncio.sleep(0.06)
         beating.cancel()
         self.longest = max(gaps)
@@ -54,6 +55,14 @@ async def check_scores(task, lab):
         lab.expect(right, None, f"for {len(ids)} documents it returned {value!r}")
 
 
+def waited_for(calls, blocked):
+    """The mistake of who held the loop without time.sleep or a call on its thread, by when it went on."""
+    if abs(blocked.seconds - PAUSE) < 1e-6:
+        return "time_sleep"
+    ended = {call.name for call in calls if call.end is not None and abs(call.end - blocked.end) < 1e-6}
+    return "sync_call" if "fetch" in ended else "cpu_inline" if "score" in ended else None
+
+
 async def check_responsive(task, lab):
     """The event loop never stands still."""
     handler = Handler(lab)
@@ -68,7 +77,9 @@ async def check_responsive(task, lab):
     if slept:
         right = lab.expect(False, "time_sleep", str(slept[0]))
     if right:
-        lab.expect(handler.longest < 0.01, None, stood)
+        blocked = lab.longest_block()
+        evidence = str(blocked) if blocked.seconds else stood
+        lab.expect(handler.longest < 0.01, waited_for(lab.calls(), blocked), evidence)
 
 
 async def check_bound(task, lab):
