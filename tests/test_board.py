@@ -613,6 +613,29 @@ def test_a_terminal_is_live_on_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -
     assert "✓ done" in screen.getvalue().split("because")[-1]
 
 
+def test_a_small_terminal_keeps_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long titles, errors and answers make room for the figures; what is higher than the screen goes, too."""
+    monkeypatch.setattr(sys, "stderr", screen := Tty())
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "6")
+    panes = [Pane(f"{number} {'title ' * 20}") for number in range(12)]
+    view = choose(panes, lambda message: None)
+    for pane in panes:
+        pane.send(0.0)
+        pane.take(TextDelta(text="because " * 30), 1.25)
+    view.tick(2.0)
+    for pane in panes:
+        pane.finish("failed", 3.0, "ServerError: " + "long " * 50)
+    before = len(screen.getvalue())
+    view.end(3.0)
+    said = screen.getvalue()[before:]
+    lines = [line for line in said.splitlines() if "failed  " in line]
+    figures = [["✗", "failed", "1", "1.25", str(number)] for number in range(12)]
+    assert [line.split()[:5] for line in lines] == figures
+    assert all("…" in line and len(line) <= 60 for line in lines)
+    assert "running" not in said
+
+
 def live() -> Coroutine[Any, Any, wb.StreamBoard]:
     async def main() -> wb.StreamBoard:
         async with wb.StreamBoard(["q"]) as board:

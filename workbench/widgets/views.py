@@ -23,6 +23,7 @@ __all__ = ["View", "choose", "frozen", "watched"]
 
 _SUMMARY_EACH = 4  # ticks, where no state changes
 _SCREEN_EACH = 2  # ticks: a terminal takes longer
+_FIGURES, _LEAST = 38, 8  # characters of a line: the figures of a stream, its title at least
 _TAIL = 200  # characters of an answer, of which a terminal shows as many as it has room for
 
 
@@ -153,6 +154,7 @@ class Terminal(View):
 
     def end(self, now: float) -> None:
         """Draw the table, which stays."""
+        self._screen.update("")  # or what is higher than the screen would be drawn whole, and stay
         self._screen.stop()
         self._console.print(self._table(now, tails=False))
 
@@ -160,9 +162,12 @@ class Terminal(View):
         from rich.table import Table
         from rich.text import Text
 
-        drawn = Table(title=summary(self._panes, now), title_justify="left", expand=tails, box=None)
-        for at, name in enumerate(COLUMNS):
+        drawn = Table(title=summary(self._panes, now), title_justify="left", expand=True, box=None)
+        *figures, title = COLUMNS
+        for at, name in enumerate(figures):
             drawn.add_column(name, justify="left" if at in WORDS else "right", no_wrap=True)
+        room = self._console.width - _FIGURES
+        drawn.add_column(title, no_wrap=True, max_width=max(room // 2, _LEAST))
         drawn.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
         for pane in self._panes:
             tail = pane.text[-_TAIL:] if tails and pane.state == "running" else pane.error
