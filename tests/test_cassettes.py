@@ -460,36 +460,31 @@ async def crowd(tape: Cassette, sim: Simulator | None = None) -> list[Any]:
     return await asyncio.gather(*(one(number) for number in range(40)))
 
 
+def record_a_crowd(path: Path | str) -> list[Any]:
+    """What forty hear while they are recorded."""
+    with Cassette(path, mode="record") as tape:
+        return wb.run(lambda: crowd(tape, Simulator(seed=5, slots=4, models=VARIED)))
+
+
 def test_concurrent_requests_do_not_interfere(path: Path) -> None:
     """Forty requests at once, async and in threads, come again as they came, each at its time."""
-    sim = Simulator(seed=5, slots=4, models=VARIED)
-    with Cassette(path, mode="record") as tape:
-        first = wb.run(lambda: crowd(tape, sim))
+    first = record_a_crowd(path)
     with Cassette(path, pace="recorded") as tape:
         again = wb.run(lambda: crowd(tape))
         assert tape.unplayed == []
     assert again == first
 
 
-PROGRAM = """
-import sys, workbench as wb
-from tests.test_cassettes import VARIED, Cassette, Simulator, crowd
-
-with Cassette(sys.argv[1], mode="record") as tape:
-    wb.run(lambda: crowd(tape, Simulator(seed=5, slots=4, models=VARIED)))
-"""
-
-
 def test_the_same_program_gives_the_same_file(tmp_path: Path) -> None:
-    """In virtual time two processes with other hashes write the same bytes, in the order of arrival."""
-    texts = []
-    for seed in ("1", "2"):
-        path = tmp_path / f"{seed}.yaml"
-        environment = {**os.environ, "PYTHONHASHSEED": seed}
-        subprocess.run([sys.executable, "-c", PROGRAM, path], check=True, env=environment, cwd=ROOT)
-        texts.append(path.read_bytes())
-    assert texts[0] == texts[1]
-    numbers = re.findall(r'"question (\d+)"', texts[0].decode())
+    """In virtual time a process with other hashes writes the same bytes, in the order of arrival."""
+    mine, other = tmp_path / "mine.yaml", tmp_path / "other.yaml"
+    record_a_crowd(mine)
+    program = f"from tests.test_cassettes import record_a_crowd; record_a_crowd({str(other)!r})"
+    hashes = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    environment = {**os.environ, "PYTHONHASHSEED": hashes}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=ROOT)
+    assert mine.read_bytes() == other.read_bytes()
+    numbers = re.findall(r'"question (\d+)"', mine.read_text())
     instants = [{number % 20 for number in range(40) if number % 7 == tenth} for tenth in range(7)]
     for instant in instants:  # those that were asked at one instant, whatever their answers took
         arrived = [int(numbers.pop(0)) for number in range(40) if number % 7 == instants.index(instant)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from workbench import scratch
@@ -40,13 +42,11 @@ def test_both_checkers_find_the_wrong_lines() -> None:
     assert '  7 | ask("usr")\n    mypy: Argument 1 to "ask" has incompatible type' in shown
     assert shown.endswith("errors found by mypy: 2, by pyright: 2")
     assert "/" not in shown
-    assert scratch.typecheck(WRONG) == found
 
 
-@pytest.mark.parametrize("source", ["x: int = 1\n", ""])
-def test_what_is_right_has_no_complaint(source: str) -> None:
-    """A right module gives a line that says so."""
-    assert scratch.show(source, scratch.typecheck(source)) == "errors found by mypy: 0, by pyright: 0"
+def test_what_is_right_has_no_complaint() -> None:
+    """A right module, here an empty one, gives a line that says so."""
+    assert scratch.show("", scratch.typecheck("")) == "errors found by mypy: 0, by pyright: 0"
 
 
 def test_what_is_no_python_is_a_complaint_too() -> None:
@@ -72,11 +72,10 @@ def test_failures_are_named() -> None:
     scratch.save("feature.py", "def double(number):\n    return 2 + number\n")
     scratch.save("test_feature.py", TESTS)
     scratch.save("test_broken.py", "import nothing_of_that_name\n")
-    run = scratch.run_pytest("test_feature.py")
-    assert run.failed == ("test_double[1]",)
+    run = scratch.run_pytest("test_feature.py", "test_broken.py", "--continue-on-collection-errors")
+    assert run.failed == ("test_double[1]", "test_broken.py")
     assert "/tmp" not in run.output
-    assert scratch.run_pytest("test_feature.py") == run
-    assert scratch.run_pytest("test_broken.py").failed == ("test_broken.py",)
+    assert not re.search(r"\d\.\d+s", run.output)
 
 
 def test_what_cannot_be_done_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

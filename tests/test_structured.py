@@ -134,12 +134,12 @@ def test_the_simulated_model_is_wrong_as_often_as_it_is_told(kind: str) -> None:
     """The rate of invalid output is that of the setting, within the binomial's bounds, in each known way."""
     sim = Simulator(script=lambda _: GOOD.model_dump_json(), faults=Faults(invalid_output_rate=0.3))
     wrong: list[str] = []
-    for number in range(200):
+    for number in range(100):
         try:
             parse(sim, kind, messages=f"Question {number}", repairs=0)
         except InvalidOutputError as error:
             wrong += error.raw
-    assert 200 * 0.3 - 20 < len(wrong) < 200 * 0.3 + 20  # three standard deviations
+    assert 100 * 0.3 - 14 < len(wrong) < 100 * 0.3 + 14  # three standard deviations
     assert any(text.startswith("Here is the JSON") for text in wrong)
     assert any('{"value":' in text for text in wrong)
     assert any(GOOD.model_dump_json().startswith(text) for text in wrong)
