@@ -197,7 +197,7 @@ def _no_keys_in_errors(shell: Shell) -> Iterator[None]:
     show, redactor = shell._showtraceback, Redactor()
 
     def showtraceback(kind: type[BaseException], error: BaseException, lines: list[str]) -> None:
-        show(kind, redactor.text(str(error)), redactor.text("\n".join(lines)).split("\n"))
+        show(kind, redactor.text(str(error)), redactor.texts(lines))
 
     shell._showtraceback = showtraceback
     yield

@@ -144,14 +144,18 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text without its secrets."""
-        return "".join(self._redact([text]))
+        return self.texts([text])[0]
+
+    def texts(self, parts: Sequence[str]) -> list[str]:
+        """The parts of one text without its secrets; one that is cut in two is replaced where it begins."""
+        made, pattern = list(parts), self.pattern
+        while edits := _merged(self._edits(pattern, "".join(made), _DEEPEST)):
+            made = _apply(edits, made)
+        return made
 
     def body(self, parts: Sequence[bytes]) -> list[bytes]:
-        """The parts of one body without its secrets, also those that are cut in two.
-
-        There are as many parts as before: a secret is replaced where it begins.
-        """
-        return [part.encode("latin-1") for part in self._redact([part.decode("latin-1") for part in parts])]
+        """As :meth:`texts`, of the bytes of a body."""
+        return [part.encode("latin-1") for part in self.texts([part.decode("latin-1") for part in parts])]
 
     def query(self, query: str) -> str:
         """A query, or the body of a form, without its secrets."""
@@ -169,12 +173,6 @@ class Redactor:
         host, slash, path = rest.partition("/")
         address = f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
         return self.text(address) + mark + self.query(query)
-
-    def _redact(self, parts: list[str]) -> list[str]:
-        pattern = self.pattern
-        while edits := _merged(self._edits(pattern, "".join(parts), _DEEPEST)):
-            parts = _apply(edits, parts)
-        return parts
 
     def _edits(self, pattern: re.Pattern[str], text: str, depth: int) -> Iterator[_Edit]:
         for found in pattern.finditer(text):
