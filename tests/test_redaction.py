@@ -22,6 +22,10 @@ MADE_UP = {
     "GitHub token": "ghp_" + "aB1" * 12,
     "Hugging Face token": "hf_" + "aB1" * 11,
     "Slack token": "xoxb-" + "12345-abcde",
+    "Vault token": "hvs." + "CAESIJ" * 5,
+    "Stripe key": "sk_live_" + "aB1" * 8,
+    "GitLab token": "glpat-" + "aB1-" * 5,
+    "npm token": "npm_" + "aB1" * 12,
     "JSON web token": "eyJ" + "hbGciOiJIUzI1" + ".eyJ" + "zdWIiOiIxMjM0" + "." + "SflKxwRJSMeKKF2Q",
     "private key": PRIVATE,
 }
@@ -82,6 +86,30 @@ def test_a_key_in_json(kind: str) -> None:
         assert json.loads(redactor.text(text)) == {"a": [1, f"my {REDACTED}!"]}
     nested = json.dumps({"arguments": json.dumps({"inner": json.dumps({"k": key})})})
     assert json.loads(json.loads(json.loads(redactor.text(nested))["arguments"])["inner"]) == {"k": REDACTED}
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (
+            "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKE",
+            True,
+        ),  # pragma: allowlist secret
+        ('"db_password": "Tr0ubadour4and3"', True),  # pragma: allowlist secret
+        ("Authorization: Bearer mF_9aB5f4aq1JqM77xyz", True),  # pragma: allowlist secret
+        ('"print(\\"password=Tr0ubadour4and3\\")\\n"', True),  # pragma: allowlist secret
+        ("postgresql://app:Tr0ubadour4@db/prod", True),  # pragma: allowlist secret
+        ("postgresql://app:password@localhost/prod", False),
+        ('api_key = os.environ["OPENAI_API_KEY"]', False),
+        ('password = "{{ vault_password }}"', False),
+        ("sk-cube-grid-loading-spinner-small", False),
+        ("--hash=sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", False),
+        ("def connect(password: str, token: SecretStr2) -> None: ...", False),
+    ],
+)
+def test_the_scan_goes_by_names_as_well(line: str, found: bool) -> None:
+    """What has no form is found by the name that it stands under; hashes, templates and types are not."""
+    assert bool(list(find_secrets(line))) == found
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,6 +4,7 @@ A notebook is read as the text that it is, so its outputs are scanned too. What 
 kind and place, never printed. A line that must hold a made-up key says `pragma: allowlist secret`.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,12 @@ from pathlib import Path
 from workbench.redaction import KEYS, keys_in_use
 
 ALLOWED = "pragma: allowlist secret"
+# What its name gives away, in code, settings and headers; values without a digit are words, mostly.
+_NAMED = re.compile(
+    r"""(?i:password|passwd|secret\w*|api_?key|token|AccountKey|authorization)(?:\\?["'])?\s*[:=]\s*"""
+    r"""(?:Bearer\s+)?(?:\\?["'])?(?=[A-Z0-9+/_-]*[a-z])(?=[a-zA-Z+/_-]*\d)[A-Za-z0-9+/_-]{12,}"""
+    r"""|://[^\s/:@"']*:(?=[^\s/:@"']*\d)[^\s/:@"']{8,}@"""
+)
 
 
 def find_secrets(text: str) -> Iterator[tuple[int, str]]:
@@ -20,6 +27,7 @@ def find_secrets(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if ALLOWED not in line:
             kinds = [kind for kind, pattern in KEYS.items() if pattern.search(line)]
+            kinds += [] if kinds or not _NAMED.search(line) else ["value of a secret name"]
             kinds += [f"value of ${name}" for key, name in in_use.items() if key in line]
             yield from ((number, kind) for kind in kinds)
 

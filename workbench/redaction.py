@@ -29,13 +29,17 @@ REDACTED = "*REDACTED*"  # an asterisk is in no key: what it is put beside forms
 
 _KEYS = {
     "Anthropic key": r"sk-ant-[A-Za-z0-9_-]{20,}",
-    "OpenAI key": r"sk-(?!ant-)[A-Za-z0-9_-]{20,}",
+    "OpenAI key": r"sk-(?!ant-)(?=[\w-]*(?:\d|[A-Za-z]{16}))[A-Za-z0-9_-]{20,}",  # and no CSS class
     "OpenAI organization or project": r"(?:org-|proj_)[A-Za-z0-9]{20,}",
     "AWS key": r"(?<![+/])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9+/])",
     "Google key": r"(?<![+/])AIza[A-Za-z0-9_-]{35}",
     "GitHub token": r"(?:gh[opsur]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{50,})",
     "Hugging Face token": r"hf_[A-Za-z0-9]{30,}",
     "Slack token": r"xox[abprs]-[A-Za-z0-9-]{10,}",
+    "Vault token": r"(?:hv[sbr]\.[A-Za-z0-9_-]{24,}|s\.(?=[A-Za-z]*\d)[A-Za-z0-9]{24}(?![\w(]))",
+    "Stripe key": r"[rs]k_(?:live|test)_[A-Za-z0-9]{20,}",
+    "GitLab token": r"glpat-[A-Za-z0-9_-]{20,}",
+    "npm token": r"npm_[A-Za-z0-9]{36}",
     "JSON web token": r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
     "private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
     r"(?:[A-Za-z0-9+/=\s]|\\+[nr])*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
