@@ -92,7 +92,7 @@ def test_a_key_in_json(kind: str) -> None:
     ("line", "found"),
     [
         (
-            "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKE",
+            "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYz",
             True,
         ),  # pragma: allowlist secret
         ('"db_password": "Tr0ubadour4and3"', True),  # pragma: allowlist secret
