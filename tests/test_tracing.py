@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import math
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -137,10 +138,14 @@ def test_threads() -> None:
             with ThreadPoolExecutor(1) as pool:
                 await asyncio.get_running_loop().run_in_executor(pool, work, "lost")
 
+    before = time.monotonic()
     with recording() as trace:
         run(main)
-    assert parents(trace) == {"outer": None, "inner": "outer"}
+        with span("after"):
+            pass
+    assert parents(trace) == {"outer": None, "inner": "outer", "after": None}
     assert (trace[1].start, trace[1].end) == (0.0, 1.0)
+    assert trace[2].start >= before
 
 
 def test_many_threads_give_each_span_a_number_of_its_own() -> None:
@@ -343,3 +348,34 @@ def test_clocks_change_between_runs() -> None:
             pass
     assert [(s.start, s.end) for s in trace[:2]] == [(5.0, 6.0)] * 2
     assert trace[2].duration >= 0
+
+
+def test_clocks_change_within_a_recording() -> None:
+    """A run inside a running loop, and threads in it, have their own clocks; then the first goes on."""
+
+    def mark(name: str) -> None:
+        with span(name):
+            pass
+
+    async def outside() -> None:
+        mark("wall")
+
+    async def inside() -> None:
+        await asyncio.sleep(5)
+        await asyncio.to_thread(mark, "virtual")
+        await asyncio.to_thread(asyncio.run, outside())
+        mark("virtual")
+
+    async def main() -> None:
+        await outside()
+        run(inside)
+        await outside()
+
+    with recording() as trace:
+        mark("wall")
+        run(main, virtual=False)
+    starts = {name: [s.start for s in trace if s.name == name] for name in ("wall", "virtual")}
+    assert starts["virtual"] == [5.0, 5.0]
+    assert starts["wall"] == sorted(starts["wall"])
+    assert len(starts["wall"]) == 4
+    assert time.monotonic() >= starts["wall"][-1]

@@ -13,8 +13,8 @@ consumer's context: one that is dropped inside a span is closed later, elsewhere
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -90,11 +90,16 @@ class SpanRecord:
 class Trace(Sequence[SpanRecord]):
     """The spans recorded in one ``with recording()`` block, in the order in which they were."""
 
+    __slots__ = ("_clock", "_loop", "_numbers", "_open", "_records")
+
+    _clock: Callable[[], float]
+
     def __init__(self) -> None:
         self._records: list[SpanRecord] = []
         self._numbers = itertools.count(1)
         self._open = True
-        self._clocks: tuple[object, Callable[[], float]] = (None, time.monotonic)
+        self._loop: object = self  # no loop yet
+        self._clock = time.monotonic
 
     def __len__(self) -> int:
         return len(self._records)
@@ -156,16 +161,21 @@ class Trace(Sequence[SpanRecord]):
 
         export(self, exporter, service=service, seed=seed)
 
-    def _clock(self) -> Callable[[], float]:
-        """The current clock, looked up once for each event loop."""
-        clock = reader()
-        if running := _running_loop():  # in a thread, the clock depends on who started it
-            self._clocks = running, clock
+    def _look_up_clock(self) -> Callable[[], float]:
+        """The current clock, looked up once for each event loop.
+
+        A running loop is known by its hook for async generators, which is its own and its thread's: on
+        Python 3.11 it takes a system call to ask for the loop itself.  In a thread without a loop, the clock
+        depends on who started it.
+        """
+        clock, hook = reader(), _hooks()[0]
+        if hook is not None:
+            self._loop, self._clock = hook, clock
         return clock
 
 
 _CURRENT: ContextVar[SpanRecord | None] = ContextVar("workbench.span", default=None)
-_get, _set, _running_loop = _CURRENT.get, _CURRENT.set, asyncio._get_running_loop  # a microsecond counts
+_get, _set, _hooks = _CURRENT.get, _CURRENT.set, sys.get_asyncgen_hooks  # a tenth of a microsecond counts
 
 
 @contextmanager
@@ -227,10 +237,7 @@ class span(SpanRecord):
         self._trace = trace
         trace._records.append(self)
         _set(self)
-        loop, clock = trace._clocks
-        if loop is None or loop is not _running_loop():
-            clock = trace._clock()
-        self._clock = clock
+        self._clock = clock = trace._clock if trace._loop is _hooks()[0] else trace._look_up_clock()
         self.start = clock()
         return self
 
