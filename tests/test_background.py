@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import signal
 from collections.abc import Coroutine
 from typing import Any
 
@@ -148,3 +149,51 @@ def test_a_flood_is_refused(caplog: pytest.LogCaptureFixture) -> None:
 
     assert repr(run(main)) == "<Background: 0 running, 2 finished, 0 failed, 1 refused>"
     assert caplog.messages == ["background work is refused: 2 tasks are under way"]
+
+
+def test_what_background_work_starts_has_its_time_too(caplog: pytest.LogCaptureFixture) -> None:
+    """Work that is started while the block ends is waited for; who comes after that is refused."""
+
+    async def main() -> tuple[list[str], Background]:
+        saved: list[str] = []
+
+        async def save(what: str) -> None:
+            await asyncio.sleep(1)
+            saved.append(what)
+
+        async def save_and_count() -> None:
+            await save("event")
+            background.start(save("count"))
+
+        async with Background() as background:
+            background.start(save_and_count())
+        assert not background.start(save("late"))
+        return saved, background
+
+    saved, background = run(main)
+    assert saved == ["event", "count"]
+    assert (background.finished, background.refused) == (2, 1)
+    assert caplog.messages == ["background work is refused: its block has ended"]
+
+
+@pytest.mark.parametrize("virtual", [True, False])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
+def test_no_way_out_loses_anything(error: type[BaseException], virtual: bool) -> None:
+    """An interrupt by SIGINT, an exit and an exception get through, after the work has come to its end."""
+    saved: list[str] = []
+
+    async def save() -> None:
+        await asyncio.sleep(0.01)
+        saved.append("event")
+
+    async def main() -> None:
+        async with Background() as background:
+            background.start(save())
+            if error is KeyboardInterrupt:
+                signal.raise_signal(signal.SIGINT)
+                await asyncio.sleep(1000)
+            raise error
+
+    with pytest.raises(error):
+        run(main, virtual=virtual)
+    assert saved == ["event"]

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import combinations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -19,11 +24,12 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from workbench.calls import Resilient
 from workbench.clock import run
-from workbench.errors import ConfigurationError
+from workbench.errors import AuthenticationError, ConfigurationError
 from workbench.fanout import fan_out
 from workbench.limiter import RateLimiter
 from workbench.messages import Request
 from workbench.providers import AnthropicProvider, OpenAIProvider
+from workbench.rag import Embedder
 from workbench.resilience import RetryPolicy
 from workbench.simulator import Faults, Outage, Simulator
 from workbench.streams import StreamMetrics
@@ -79,6 +85,32 @@ def test_the_attributes_are_the_conventions() -> None:
         )
         assert said["gen_ai.usage.input_tokens"] == truth.input_tokens
         assert said["gen_ai.usage.output_tokens"] == truth.output_tokens
+
+
+def test_the_attributes_of_embeddings() -> None:
+    """A request for embeddings says its model, its dimensions and its tokens, and what became of it."""
+    sim = Simulator(seed=1)
+
+    async def main() -> None:
+        await Embedder(sim.openai(), dimensions=64).embed_query("Why jitter?")
+        with pytest.raises(AuthenticationError):
+            await Embedder(Simulator(keys=["k"]).openai(), dimensions=64).embed_query("Why?")
+
+    with recording() as trace:
+        run(main)
+    asked = {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "text-embedding-3-small",
+        "gen_ai.embeddings.dimension.count": 64,
+    }
+    said = {
+        "gen_ai.response.model": "text-embedding-3-small",
+        "gen_ai.usage.input_tokens": sim.log[0].input_tokens,
+    }
+    assert [record.attributes for record in trace] == [asked | said, asked]
+    assert [record.name for record in trace] == ["embeddings text-embedding-3-small"] * 2
+    assert [record.error for record in trace] == [None, "AuthenticationError"]
 
 
 def test_one_logical_call_has_one_span() -> None:
@@ -153,6 +185,10 @@ def test_an_error_before_the_first_token() -> None:
     assert [(record.name, record.error) for record in trace] == [("chat gpt-5.5", "CancelledError")]
 
 
+ODD = {"n": 2, "set": {1}, "nan": math.nan, "huge": 2**64, "mixed": [1, "a"], "deep": [[1]], "none": None}
+PLAIN = {name: value if name == "n" else str(value) for name, value in ODD.items()}
+
+
 # -- Perfetto ------------------------------------------------------------------------------------------
 
 
@@ -174,26 +210,59 @@ def test_chrome_events_nest_on_their_tracks() -> None:
 
     with recording() as trace:
         run(main)
-    events = json.loads(json.dumps(trace.to_chrome()))["traceEvents"]
+    events = well_formed(trace)
     assert len(events) == len(trace)
-    assert {event["ph"] for event in events} == {"X"}
     (root,) = (event for event in events if event["name"] == "all")
     assert (root["ts"], root["dur"]) == (0, trace[0].duration * 1e6)
-    events.sort(key=lambda event: (event["ts"], -event["dur"]))
-    for place, one in enumerate(events):
-        for other in events[place + 1 :]:
-            if one["tid"] == other["tid"]:
-                end, other_end = one["ts"] + one["dur"], other["ts"] + other["dur"]
-                assert other["ts"] >= end or other_end <= end
     assert len({event["tid"] for event in events}) < len(events) / 2
+
+
+def well_formed(trace: Trace) -> list[dict[str, Any]]:
+    """The events as a reader of JSON has them, when they are as the format and Perfetto want them."""
+    events: list[dict[str, Any]] = json.loads(
+        json.dumps(trace.to_chrome(), allow_nan=False), parse_constant=pytest.fail
+    )["traceEvents"]
+    tracks: dict[int, list[tuple[int, int]]] = {}
+    for event in events:
+        assert (event["ph"], event["pid"]) == ("X", 1)
+        assert event["dur"] >= 0
+        start = round(event["ts"] * 1000)  # as Perfetto does: whole nanoseconds
+        tracks.setdefault(event["tid"], []).append((start, start + round(event["dur"] * 1000)))
+    for spans in tracks.values():
+        for (start, end), (other, other_end) in combinations(spans, 2):
+            inside = start <= other <= other_end <= end or other <= start <= end <= other_end
+            assert inside or end <= other or other_end <= start
+    return events
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers(0, 9), st.booleans()), min_size=1, max_size=9
+    ),
+    st.sampled_from([0.0, 86_400.7, 1e7 / 3]),
+)
+@settings(max_examples=50)
+def test_chrome_events_of_any_times(drawn: list[tuple[float, float, int, bool]], began: float) -> None:
+    """Wherever spans lie and overlap, at whatever time of a clock, their events are well formed."""
+    with recording() as trace:
+        for start, length, parent, to_its_end in drawn:
+            with span("x") as record:
+                pass
+            above = trace[parent] if parent + 1 < len(trace) else None
+            record.start = began + start if above is None else above.start + start * above.duration
+            record.end = record.start + length
+            if above is not None:
+                record._above, record.end = above, above.end if to_its_end else record.end
+            record.end = max(record.start, record.end or 0)
+    assert len(well_formed(trace)) == len(trace)
 
 
 def test_chrome_events_say_what_failed() -> None:
     """Attributes and the error are arguments, whatever their types."""
-    with recording() as trace, pytest.raises(KeyError), span("a", odd={1}, n=2):
+    with recording() as trace, pytest.raises(KeyError), span("a", **ODD):
         raise KeyError
-    (event,) = trace.to_chrome()["traceEvents"]
-    assert event["args"] == {"odd": "{1}", "n": 2, "error.type": "KeyError"}
+    (event,) = well_formed(trace)
+    assert event["args"] == {**PLAIN, "error.type": "KeyError"}
 
 
 # -- OpenTelemetry -------------------------------------------------------------------------------------
@@ -274,8 +343,34 @@ def test_a_collector_receives_our_spans() -> None:
     assert path == "/v1/traces"
     assert {s.name for s in scope.spans} == {"answer", "chat gpt-5.5", "ttft", "decode"}
     assert resource.resource.attributes[0].value.string_value == "rag"
+    names = {record.number: record.name for record in trace}
     ids = {s.span_id: s.name for s in scope.spans}
-    assert {ids.get(s.parent_span_id) for s in scope.spans} == {None, "answer", "chat gpt-5.5"}
+    assert len(ids) == len(trace)
+    assert len({s.trace_id for s in scope.spans}) == 1
+    epoch = 1_735_689_600 * 10**9  # when virtual time begins
+    assert {
+        (s.name, ids.get(s.parent_span_id), s.start_time_unix_nano - epoch, s.end_time_unix_nano - epoch)
+        for s in scope.spans
+    } == {(r.name, names.get(r.parent or 0), round(r.start * 1e9), round((r.end or 0) * 1e9)) for r in trace}
+
+
+def test_a_collector_receives_whatever_attributes_there_are() -> None:
+    """What OTLP has no type for arrives as text; of the wall clock the instants are today's, in order."""
+    with recording() as trace, span("outer", **ODD), span("inner"):
+        pass
+    before = time.time_ns()
+    with receiver() as (address, received):
+        exporter = OTLPSpanExporter(address)
+        trace.export(exporter)
+        exporter.shutdown()  # type: ignore[no-untyped-call]  # OpenTelemetry
+    outer, inner = received[0][1].resource_spans[0].scope_spans[0].spans
+    values = {each.key: each.value for each in outer.attributes}
+    assert values["n"].int_value == 2
+    assert {name: value.string_value for name, value in values.items() if name != "n"} == {
+        name: value for name, value in PLAIN.items() if name != "n"
+    }
+    assert before - 60 * 10**9 < outer.start_time_unix_nano <= inner.start_time_unix_nano
+    assert inner.end_time_unix_nano <= outer.end_time_unix_nano < before + 10**9
 
 
 def test_a_collector_that_refuses() -> None:

@@ -68,14 +68,18 @@ class Corpus:
             ProviderError: the embeddings could not be had.
         """
         with span("chunk"):
-            cut = [c for d in documents for c in chunks(d, max_tokens=max_tokens, overlap=overlap)]
+            cut = await asyncio.to_thread(_cut, documents, max_tokens, overlap)  # megabytes: not the loop's
         async with connect(path) as database:
             embedder = Embedder(client, database, model=model, dimensions=dimensions)
             with span("embed", chunks=len(cut)):
                 rows = await embedder.embed([chunk.passage for chunk in cut])
             with span("index vectors"):
-                vectors = await asyncio.to_thread(VectorIndex, rows)  # it takes seconds: not the loop's
+                vectors = await asyncio.to_thread(VectorIndex, rows)  # it takes seconds
             lexical = LexicalIndex(database)
             with span("index words"):
                 await lexical.build(cut)
             yield cls(cut, embedder, vectors, lexical)
+
+
+def _cut(documents: Iterable[Document], max_tokens: int, overlap: int) -> list[Chunk]:
+    return [c for d in documents for c in chunks(d, max_tokens=max_tokens, overlap=overlap)]

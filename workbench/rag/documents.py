@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,13 +105,17 @@ def _dotted(package: str, parts: tuple[str, ...]) -> str:
 
 
 def _docstrings(path: Path, module: str) -> Iterator[tuple[str, str, str]]:
-    """(name, signature, docstring) of a module and all that is public in it."""
-    source = path.read_text(encoding="utf-8")
-    tree = ast.parse(source)
+    """(name, signature, docstring) of a module and all that is public in it; none, if it is no Python."""
+    try:
+        with tokenize.open(path) as file:  # in the encoding that it declares
+            source = file.read()
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):  # a template, another Python's, a test's data
+        return
     public = path.stem == "__init__" or not path.stem.startswith("_")
     if public and (docstring := ast.get_docstring(tree)):
         yield module, "", docstring
-    lines = source.splitlines()
+    lines = source.split("\n")  # as Python counts them: a form feed ends none
     waiting: list[tuple[str, ast.stmt]] = [(module, node) for node in reversed(tree.body)]
     while waiting:
         prefix, node = waiting.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import openai
 from workbench.fanout import fan_out
 from workbench.providers.base import from_connection, from_status
 from workbench.tokens import count
+from workbench.tracing.genai import embeddings
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -55,10 +57,11 @@ class Embedder:
         Raises:
             ProviderError: the provider refuses, fails, or cannot be reached.
         """
-        keys = [self._key(text) for text in texts]
+        keys = await asyncio.to_thread(lambda: [self._key(text) for text in texts])
         known = await self._recall(keys)
         fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        vectors = await fan_out(self._request, _batches(list(fresh.values())), limit=self._limit)
+        batches = await asyncio.to_thread(list, _batches(list(fresh.values())))  # it counts their tokens
+        vectors = await fan_out(self._request, batches, limit=self._limit)
         new = dict(zip(fresh, (row for batch in vectors.values() for row in batch), strict=True))
         await self._remember(new)
         known |= new
@@ -74,15 +77,18 @@ class Embedder:
         return hashlib.blake2b(about.encode(errors="replace"), digest_size=16).hexdigest()
 
     async def _request(self, texts: list[str]) -> NDArray[np.float32]:
-        try:
-            answer = await self._client.embeddings.create(
-                input=texts, model=self.model, dimensions=self.dimensions
-            )
-        except openai.APIStatusError as error:
-            raise from_status(error, "openai") from error
-        except openai.APIError as error:
-            timeout = isinstance(error, openai.APITimeoutError)
-            raise from_connection(error, "openai", timeout=timeout) from error
+        with embeddings("openai", self.model, self.dimensions) as record:
+            try:
+                answer = await self._client.embeddings.create(
+                    input=texts, model=self.model, dimensions=self.dimensions
+                )
+            except openai.APIStatusError as error:
+                raise from_status(error, "openai") from error
+            except openai.APIError as error:
+                timeout = isinstance(error, openai.APITimeoutError)
+                raise from_connection(error, "openai", timeout=timeout) from error
+            record.attributes["gen_ai.response.model"] = answer.model
+            record.attributes["gen_ai.usage.input_tokens"] = answer.usage.prompt_tokens
         return np.array([each.embedding for each in answer.data], np.float32)
 
     async def _recall(self, keys: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -98,7 +104,7 @@ class Embedder:
     async def _remember(self, vectors: dict[str, NDArray[np.float32]]) -> None:
         if self._database is None or not vectors:
             return
-        rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
+        rows = ((key, vector.astype("<f4").tobytes()) for key, vector in vectors.items())
         await self._database.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?)", rows)
         await self._database.commit()
 

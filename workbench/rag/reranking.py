@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -19,8 +20,13 @@ async def rerank(question: str, candidates: Sequence[Chunk]) -> list[int]:
     """The candidates' places, the best first: by how much of the question each one covers.
 
     A word counts by how rare it is among the candidates; equals stay in the order in which they come.
-    A cross-encoder would read both texts together; this one only counts, and costs microseconds.
+    A cross-encoder would read both texts together; this one only counts, in a thread, so that many candidates
+    hold up no loop and a deadline counts.
     """
+    return await asyncio.to_thread(_order, question, candidates)
+
+
+def _order(question: str, candidates: Sequence[Chunk]) -> list[int]:
     wanted = stems(split_names(question))
     names = [stems(split_names(candidate.document)) for candidate in candidates]
     texts = [stems(split_names(candidate.text)) for candidate in candidates]

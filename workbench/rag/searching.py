@@ -98,7 +98,9 @@ class LexicalIndex:
 
     async def build(self, chunks: Iterable[Chunk]) -> None:
         """Index `chunks` in place of those before, numbered from 0."""
-        rows = [(i, split_names(c.document), f"{c.text} {split_names(c.text)}") for i, c in enumerate(chunks)]
+        rows = (  # they are made where they are taken: in the database's thread
+            (i, split_names(c.document), f"{c.text} {split_names(c.text)}") for i, c in enumerate(chunks)
+        )
         await self._database.execute("DROP TABLE IF EXISTS passages")
         await self._database.execute(_TABLE)
         await self._database.executemany("INSERT INTO passages (rowid, name, text) VALUES (?, ?, ?)", rows)

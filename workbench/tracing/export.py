@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -21,24 +22,21 @@ __all__ = ["chrome", "export"]
 def chrome(spans: Sequence[SpanRecord]) -> dict[str, Any]:
     """Complete events ("X") in microseconds; on one track spans lie inside each other or do not meet.
 
-    The format: "Trace Event Format", Google, 2016.
+    The format: "Trace Event Format", Google, 2016.  Perfetto reads nanoseconds: both ends of a span are
+    rounded to them, so that what lies in something still does.
     """
-    events = []
-    for record, track in _tracks(spans):
-        arguments = {name: _plain(value) for name, value in record.attributes.items()}
-        if record.error:
-            arguments["error.type"] = record.error
-        events.append(
-            {
-                "name": record.name,
-                "ph": "X",
-                "ts": round(record.start * 1e6, 3),
-                "dur": round(record.duration * 1e6, 3),
-                "pid": 1,
-                "tid": track,
-                "args": arguments,
-            }
-        )
+    events = [
+        {
+            "name": record.name,
+            "ph": "X",
+            "ts": (start := _nanoseconds(record.start)) / 1000,
+            "dur": (_nanoseconds(record.start + record.duration) - start) / 1000,
+            "pid": 1,
+            "tid": track,
+            "args": _attributes(record),
+        }
+        for record, track in _tracks(spans)
+    ]
     return {"traceEvents": events, "displayTimeUnit": "ms"}
 
 
@@ -76,6 +74,7 @@ def export(
     from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
     rng = random.Random(seed) if seed is not None else random.SystemRandom()
+    began = {True: time.time_ns() - time.monotonic_ns(), False: _nanoseconds(EPOCH.timestamp())}
     resource, scope = Resource({"service.name": service}), InstrumentationScope("workbench")
     contexts: dict[int, SpanContext] = {}
     inside, readable = parts(spans), []
@@ -86,9 +85,7 @@ def export(
         trace_id = parent.trace_id if parent else rng.getrandbits(128) | 1
         flags = TraceFlags(TraceFlags.SAMPLED)
         contexts[record.number] = SpanContext(trace_id, rng.getrandbits(64) | 1, False, flags)
-        attributes = {name: _plain(value) for name, value in record.attributes.items()}
-        if record.error:
-            attributes["error.type"] = record.error
+        attributes, epoch = _attributes(record), began[record._clock is time.monotonic]
         client = attributes.get("gen_ai.operation.name") in ("chat", "embeddings")
         readable.append(
             ReadableSpan(
@@ -99,8 +96,8 @@ def export(
                 attributes=attributes,
                 kind=SpanKind.CLIENT if client else SpanKind.INTERNAL,
                 status=Status(StatusCode.ERROR if record.error else StatusCode.UNSET),
-                start_time=_nanoseconds(record, record.start),
-                end_time=_nanoseconds(record, record.start + record.duration),
+                start_time=epoch + _nanoseconds(record.start),
+                end_time=epoch + _nanoseconds(record.start + record.duration),
                 instrumentation_scope=scope,
             )
         )
@@ -109,17 +106,22 @@ def export(
         raise ConfigurationError(f"{type(exporter).__name__} took none of the {len(readable)} spans")
 
 
-def _nanoseconds(record: SpanRecord, at: float) -> int:
-    """An instant of the span's clock as nanoseconds since 1970."""
-    wall = record._clock is time.monotonic
-    epoch = time.time() - time.monotonic() if wall else EPOCH.timestamp()
-    return round((epoch + at) * 1e6) * 1000  # a float of today has no nanoseconds
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+def _attributes(record: SpanRecord) -> dict[str, Any]:
+    said = {name: _plain(value) for name, value in record.attributes.items()}
+    return said | {"error.type": record.error} if record.error else said
 
 
 def _plain(value: Any) -> Any:
-    """A value as attributes may be: a number, a text, a truth, or a list of one kind of them."""
-    if isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, list | tuple) and len({type(item) for item in value}) == 1:
-        return [_plain(item) for item in value]
-    return str(value)
+    """A value as JSON and OTLP have them: a text, a truth, a finite number, or a list of one kind."""
+    if isinstance(value, list | tuple):
+        items = [_plain(item) for item in value]
+        kinds = {type(item) for item in items}
+        return items if len(kinds) == 1 and list not in kinds else str(value)
+    fits = isinstance(value, str | bool)
+    fits = fits or (isinstance(value, int) and -(2**63) <= value < 2**63)
+    fits = fits or (isinstance(value, float) and math.isfinite(value))
+    return value if fits else str(value)

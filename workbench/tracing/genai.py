@@ -14,7 +14,7 @@ from workbench.clock import now
 from workbench.messages import Completion
 from workbench.tracing.spans import SpanRecord, current_span, span
 
-__all__ = ["Phases", "answer_attributes", "inference"]
+__all__ = ["Phases", "answer_attributes", "embeddings", "inference"]
 
 _OPERATION = "gen_ai.operation.name"
 _USAGE = {
@@ -42,6 +42,12 @@ def inference(provider: str, model: str, **attributes: Any) -> Iterator[SpanReco
     names = {_OPERATION: "chat", "gen_ai.provider.name": provider, "gen_ai.request.model": model}
     with span(f"chat {model}", **names, **attributes) as record:
         yield record
+
+
+def embeddings(provider: str, model: str, dimensions: int) -> span:
+    """The span of a request for embeddings, ``embeddings <model>``."""
+    names = {_OPERATION: "embeddings", "gen_ai.provider.name": provider, "gen_ai.request.model": model}
+    return span(f"embeddings {model}", **names, **{"gen_ai.embeddings.dimension.count": dimensions})
 
 
 class Phases:
