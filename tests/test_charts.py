@@ -469,7 +469,8 @@ def test_arrivals_says_how_many_tokens_came_and_when() -> None:
 
 
 def test_arrivals_of_nothing() -> None:
-    """Where no token came, the chart says so."""
+    """Where no token came, or nothing streamed, the chart says so."""
+    assert repr(arrivals({})) == "arrivals: no streams"
     chart = arrivals({"silent": StreamMetrics(0.0, (), 1.0, 0)})
     assert "no tokens" in [text.get_text() for text in chart.figure.axes[0].texts]
     assert chart.png()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import cProfile
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from workbench import now, profiling
+from workbench import now
 from workbench.clock import run
 from workbench.errors import ProfilerError
-from workbench.profiling import LoopLag, compare_profilers, profile
+from workbench.profiling import LoopLag, compare_profilers, memory, profile, tools
 from workbench.simulator import Simulator
 
 
@@ -179,13 +182,54 @@ def test_a_profile_on_the_wall_clock() -> None:
         pass
 
 
+# -- memory ------------------------------------------------------------------------------------------
+
+
+def keep(number: int) -> list[bytes]:
+    return [bytes(1000) for _ in range(number)]
+
+
+def test_memory_is_held_by_the_line_that_asked_for_it() -> None:
+    """What is there at the end counts for its function and line; what was dropped, or before, does not."""
+    before = keep(5000)
+    with memory() as found:
+        keep(9000)
+        kept = keep(1000)
+        array = np.ones(1_000_000)  # by a library, for this line
+    held = found.functions()
+    assert 1e6 < held["keep"] < 1.5e6
+    assert held["test_memory_is_held_by_the_line_that_asked_for_it"] == pytest.approx(8e6, rel=0.01)
+    assert [line.rpartition(":")[0] for line in repr(found).splitlines()[1:3]] == [
+        "     8.00 MB  88.5%  test_memory_is_held_by_the_line_that_asked_for_it (test_profiling.py",
+        "     1.04 MB  11.5%  keep (test_profiling.py",
+    ]
+    assert len(before) + len(kept) + len(array) == 1_006_000
+
+
+def test_memory_beyond_pythons_own() -> None:
+    """SQLite's pages are in what the process grew by, and not in what Python's objects hold."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        with memory() as found:
+            database.execute("CREATE TABLE pages AS SELECT randomblob(20000000) AS page")
+        assert found.held.total() < 1e6 < 15e6 < found.grown
+
+
+def test_one_measurement_at_a_time() -> None:
+    """A process whose memory is traced already is told so, and the first measurement goes on."""
+    with memory() as found:
+        with pytest.raises(ProfilerError, match="tracemalloc traces this process already"), memory():
+            pass
+        kept = keep(10)
+    assert found.held.total() > 1000 * len(kept)
+
+
 # -- side by side --------------------------------------------------------------------------------------
 
 PROGRAM = """
 kept = []
 def hash_chunks():
     total = 0
-    for i in range(6_000_000):
+    for i in range(1_000_000):
         total += i * i % 7
     return total
 def keep_everything():
@@ -231,6 +275,6 @@ def test_a_system_that_forbids_it(tmp_path: Path) -> None:
     )
     tool.chmod(0o755)
     with pytest.raises(ProfilerError, match=r"py-spy failed: .*Operation not permitted; .* needs ptrace"):
-        profiling._run([tool], tmp_path / "found", 5)
+        tools._run([tool], tmp_path / "found", 5)
     with pytest.raises(ProfilerError, match=r"did not run: .*No such file"):
-        profiling._run([tmp_path / "nothing"], tmp_path / "found", 5)
+        tools._run([tmp_path / "nothing"], tmp_path / "found", 5)

@@ -237,12 +237,13 @@ def traces_and_charts(log: RequestLog, results: wb.FanOut[int]) -> None:
 
 async def profiles(trace: Trace, ledger: wb.Ledger) -> None:
     async with wb.LoopLag(interval=0.01, threshold=0.1) as lag:
-        with wb.profile() as found:
+        with wb.memory() as held, wb.profile() as found:
             await asyncio.sleep(1)
     assert_type(lag, wb.LoopLag)
     assert_type(lag.worst, float)
     assert_type(lag.blocks[0].function, str)
     assert_type(found.seconds(), dict[str, float])
+    assert_type(held.functions(), dict[str, int])
     assert_type(wb.compare_profilers("program.py"), pd.DataFrame)
     assert_type(wb.loop_lag(lag), wb.Chart)
     assert_type(wb.stages(trace), wb.Chart)

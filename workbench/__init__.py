@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from workbench.practice.desk import Practice as Practice
     from workbench.profiling import LoopLag as LoopLag
     from workbench.profiling import compare_profilers as compare_profilers
+    from workbench.profiling import memory as memory
     from workbench.profiling import profile as profile
     from workbench.providers import AnthropicProvider as AnthropicProvider
     from workbench.providers import OpenAIProvider as OpenAIProvider
@@ -100,7 +101,7 @@ _HOMES = {
     "limiter": ("RateLimiter",),
     "messages": ("Completion", "Message", "Reply", "Request", "Tool", "ToolCall", "Usage"),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
-    "profiling": ("LoopLag", "compare_profilers", "profile"),
+    "profiling": ("LoopLag", "compare_profilers", "memory", "profile"),
     "practice.desk": ("Practice",),
     "providers": ("AnthropicProvider", "OpenAIProvider", "OpenAIResponsesProvider", "default_provider"),
     "relay": ("serve_relay",),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from workbench.charts.style import (
     BLUE,
@@ -119,12 +119,16 @@ def ecdf(runs: Runs, *, title: str = "") -> Chart:
     for (name, times), (color, style) in zip(took.items(), looks(), strict=False):
         if len(times):
             axis.ecdf(times, color=color, linestyle=style, linewidth=1.8, label=plain(name) or "calls")
-    for level in _PERCENTILES:
+    for level in _PERCENTILES if any(map(len, took.values())) else ():
         axis.axhline(level, color=INK, linewidth=0.6, linestyle=(0, (1, 2)))
     axis.set_xscale("log")
     axis.set_yticks([0, *_PERCENTILES], ["0", *(f"p{level * 100:.0f}" for level in _PERCENTILES)], fontsize=7)
     axis.set_xlabel("seconds")
+    axis.get_yticklabels()[-1].set_verticalalignment("bottom")  # p99 is next to p95
+    axis.get_yticklabels()[-2].set_verticalalignment("top")
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     head(axis, "", all(frame.empty for frame in frames.values()), columns=4)
     lines = []
     for name, times in took.items():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from matplotlib.ticker import EngFormatter
+
 from workbench.charts.style import (
     BLUE,
-    INK,
     ORANGE,
     RED,
     SKY,
@@ -49,9 +50,13 @@ def spending(ledger: Ledger, *, by: str = "caller", title: str = "") -> Chart:
         linewidth=0,
         label="output",
     )
-    texts = [f"\\${row.cost:.4f}  {row.share:5.1%}  {row.calls} calls" for row in shown.itertuples()]
+    texts = [
+        f"\\${row.cost:.4f}  {row.share:5.1%}  {row.calls} call{'' if row.calls == 1 else 's'}"
+        for row in shown.itertuples()
+    ]
     label_rows(axis, [plain(str(name) or "(none)") for name in shown.index], texts)
     axis.set_ylim(max(1, len(shown)) - 0.4, -0.6)
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.set_xlabel("tokens" + (f"; {rest} more are not shown" if rest > 0 else ""))
     head(axis, "", table.empty)
     lines = [f"spending by {by}: {len(ledger)} calls, ${ledger.cost:.4f}"]
@@ -73,19 +78,18 @@ def loop_lag(lag: LoopLag, *, title: str = "") -> Chart:
     if lag.samples:
         times, late = zip(*lag.samples, strict=True)
         axis.vlines(times, 0, late, color=BLUE, linewidth=1.5)
-    worst = {block.function: block for block in sorted(lag.blocks, key=lambda block: block.seconds)}
-    for block in worst.values():  # of each function
-        axis.plot(block.at, block.seconds, "v", color=RED, markersize=5)
-        label = plain(f"{block.function} {seconds(block.seconds)}")
-        axis.annotate(
-            label, (block.at, block.seconds), (5, 2), textcoords="offset points", fontsize=8, color=INK
-        )
+    longest_last = sorted(lag.blocks, key=lambda block: block.seconds)
+    worst = {block.function: block for block in longest_last}.values()  # of each function
+    for number, block in enumerate(sorted(worst, key=lambda block: -block.seconds), 1):
+        label = plain(f"{block.function or '(unseen)'} {seconds(block.seconds)}")
+        above = block.seconds + 0.1 * lag.worst
+        axis.plot(block.at, above, ls="", marker=f"${number}$", clip_on=False, color=RED, label=label)
     axis.set_xlabel("seconds")
     axis.set_ylabel("seconds late")
     axis.set_ylim(0, 1.25 * lag.worst or 1.0)
     axis.set_xlim(left=0)
     axis.margins(x=0.15)
-    head(axis, "", not lag.samples, nothing="the loop was never late")
+    head(axis, "", not lag.samples, columns=4, nothing="the loop was never late")
     lines = [f"loop lag: {len(lag.blocks)} blocks, worst {seconds(lag.worst)}"]
     for block in lag.blocks[:_ROWS]:
         name = f"{block.function or '(unseen)'} ({block.where})"

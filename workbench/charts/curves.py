@@ -37,7 +37,8 @@ def curves(
     for axis, (name, frame) in zip(axes, named.items(), strict=True):
         for column, (color, style), mark in zip(frame.columns, looks(), _MARKS * 4, strict=False):
             label = plain(str(column))
-            axis.plot(frame.index, frame[column], color=color, linestyle=style, linewidth=1.8, label=label)
+            (line,) = axis.plot(frame.index, frame[column], color=color, ls=style, linewidth=1.8, label=label)
+            line.set_marker(mark if len(frame) == 1 else "")  # a point is no line
             if published is not None and column in published:
                 points = published[column].dropna()
                 axis.plot(points.index, points, mark, color=color, markersize=7, fillstyle="none")

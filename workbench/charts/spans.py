@@ -43,7 +43,7 @@ def waterfall(trace: Sequence[SpanRecord], *, title: str = "") -> Chart:
     drawn, rest = spans[:_ROWS], spans[_ROWS:]
     own, inside, path = self_times(trace), parts(trace), critical_path(trace)
     origin = min((record.start for _, record in spans), default=0.0)
-    end = max((record.start + record.duration for _, record in spans), default=origin) - origin or 1.0
+    end = max((record.start + record.duration for _, record in drawn), default=origin) - origin or 1.0
     figure, (axis,) = panels([0.5 + 0.22 * max(1, len(drawn))], title)
     lines, texts = [f"waterfall: {len(spans)} spans"], []
     row_of = {record.number: row for row, (_, record) in enumerate(drawn)}
@@ -103,10 +103,11 @@ def stages(trace: Trace, *, title: str = "") -> Chart:
     axis.set_ylim(max(1, len(table)) - 0.4, -0.6)
     axis.set_xlabel("seconds; at the right, the share of the requests' time")
     head(axis, "", table.empty, nothing="no spans")
-    lines = [f"{'stage':<24}{'count':>7}{'p50':>9}{'p95':>9}{'p99':>9}{'share':>8}"]
+    width = max([24, *(len(_short(name)) for name in table.index)])
+    lines = [f"{'stage':<{width}}{'count':>7}{'p50':>9}{'p95':>9}{'p99':>9}{'share':>8}"]
     for row in table.itertuples():
         times = f"{row.p50:>9.3f}{row.p95:>9.3f}{row.p99:>9.3f}"
-        lines.append(f"{_short(row.Index)[:24]:<24}{row.calls:>7}{times}{row.share:>8.1%}")
+        lines.append(f"{_short(row.Index):<{width}}{row.calls:>7}{times}{row.share:>8.1%}")
     return Chart(figure, "\n".join(lines))
 
 

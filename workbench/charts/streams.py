@@ -33,4 +33,4 @@ def arrivals(streams: Mapping[str, StreamMetrics], *, title: str = "") -> Chart:
     axis.set_ylim(bottom=0)
     axis.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     head(axis, "", not any(stream.tokens for stream in streams.values()), columns=4, nothing="no tokens")
-    return Chart(figure, "\n".join(lines))
+    return Chart(figure, "\n".join(lines) or "arrivals: no streams")

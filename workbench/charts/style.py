@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 8.0  # inches
 _DPI = 110
+_LABELS = 12  # of a legend, which would leave no room for the data
 SHORTEST = 0.004  # of the width: what takes less time is drawn so long, to be seen
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7"
 SKY, YELLOW, GREY = "#56b4e9", "#f0e442", "#999999"
@@ -88,6 +89,8 @@ def head(axis: Axes, name: str, empty: bool, *, nothing: str = "no calls", colum
     handles, labels = axis.get_legend_handles_labels()
     if handles and not empty:
         place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": columns}
+        if (rest := len(labels) - _LABELS) > 1:
+            handles, labels = handles[:_LABELS], [*labels[: _LABELS - 1], f"… {rest + 1} more"]
         legend = axis.legend(handles, labels, **place, fontsize=8, labelcolor=INK, columnspacing=1.3)
         legend.set_frame_on(False)
     if name:
