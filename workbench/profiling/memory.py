@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-import psutil
-
 from workbench.errors import ProfilerError
 from workbench.profiling.frames import is_own, where
 
@@ -29,12 +27,10 @@ class Memory:
 
     Attributes:
         held: bytes by (file, line) of the program's innermost frame that asked for them.
-        grown: bytes by which the process grew, without what the measurement itself takes.
     """
 
     def __init__(self) -> None:
         self.held: Counter[_Frame] = Counter()
-        self.grown = 0
 
     def functions(self) -> dict[str, int]:
         """Bytes by function, the largest first."""
@@ -45,7 +41,7 @@ class Memory:
 
     def __repr__(self) -> str:
         whole = self.held.total() or 1
-        rows = [f"memory: {whole / 1e6:.2f} MB held; the process grew by {self.grown / 1e6:.2f} MB"]
+        rows = [f"memory: {whole / 1e6:.2f} MB held"]
         for frame, size in self.held.most_common(_SHOWN):
             rows.append(f"{size / 1e6:9.2f} MB {size / whole:6.1%}  {_function(frame)} ({where(*frame)})")
         return "\n".join(rows)
@@ -55,21 +51,19 @@ class Memory:
 def memory() -> Iterator[Memory]:
     """Say of what is made in a block, and is still there at its end, which line of the program made it.
 
-    Python's `tracemalloc` counts what goes through Python's allocators; what a library takes beyond them,
-    such as an index in C++, is in :attr:`Memory.grown` alone.
+    Python's `tracemalloc` counts what goes through Python's allocators, and not what a library takes beyond
+    them, such as an index in C++.
 
     Raises:
         ProfilerError: this process is being traced already.
     """
     if tracemalloc.is_tracing():
         raise ProfilerError("tracemalloc traces this process already: tracemalloc.stop() ends that")
-    found, process = Memory(), psutil.Process()
-    before = process.memory_info().rss
+    found = Memory()
     tracemalloc.start(_DEPTH)
     try:
         yield found
         gc.collect()  # what nobody holds is not held
-        found.grown = process.memory_info().rss - before - tracemalloc.get_tracemalloc_memory()
         snapshot = tracemalloc.take_snapshot()
     finally:
         tracemalloc.stop()
