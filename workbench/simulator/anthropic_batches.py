@@ -20,6 +20,7 @@ from workbench.simulator.anthropic_lists import encode_page, list_page
 from workbench.simulator.asking import ask_apart
 from workbench.simulator.exchange import Exchange
 from workbench.simulator.reception import Route, Visit
+from workbench.simulator.slots import SLACK
 from workbench.simulator.store import Item
 from workbench.wire.anthropic import MESSAGES, error_body
 from workbench.wire.dialect import WireError, WireModel, compact, first_error
@@ -32,7 +33,6 @@ __all__ = ["ROUTES", "Batch", "Line"]
 _PLACES = 8  # requests of a batch that are served at once
 _SETUP = 1.0  # seconds before the first is
 _EXPIRY = 24 * 3600.0  # seconds after which a batch ends in any case
-_SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
 _KIND = "message_batch"
 _MADE_UP = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -70,7 +70,7 @@ class Batch:
 
     def has_ended(self, now: float) -> bool:
         """Whether it has by `now`."""
-        return now >= self.ended_at - _SLACK
+        return now >= self.ended_at - SLACK
 
     def _is_served(self, line: Line) -> bool:
         return self.cancelled_at is None or line.start <= self.cancelled_at

@@ -27,7 +27,7 @@ def list_page(
     Raises:
         WireError: the limit is wrong.
     """
-    query = {name: values[-1] for name, values in visit.query().items()}
+    query = visit.query()
     limit = _limit(query.get("limit", str(_DEFAULT)), lenient)
     after, before = query.get("after_id"), query.get("before_id")
     return shelf.page(visit.now, limit=limit, after=after, before=before, order=order)

@@ -6,6 +6,7 @@ import re
 from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from workbench.simulator.anthropic_lists import encode_page, list_page
 from workbench.simulator.models import ModelProfile
@@ -42,7 +43,7 @@ def _retrieve(engine: Engine, visit: Visit) -> None:
 
 def _list(engine: Engine, visit: Visit) -> None:
     """The newest first."""
-    query = visit.query()
+    query = parse_qs(visit.request.query)
     wanted = query.get("lifecycle[]") or query.get("lifecycle") or ("active", "deprecated")
     shelf = Shelf()
     for model in sorted(engine.offered("anthropic"), key=lambda model: model.released, reverse=True):

@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import Any
 
 from workbench.simulator.exchange import Breakage
-from workbench.simulator.line import SLACK, Delivery, Line, head_due, pause
+from workbench.simulator.line import Delivery, Line, head_due, pause
 from workbench.simulator.pages import Page, Pages
 from workbench.simulator.reception import HttpRequest
+from workbench.simulator.slots import SLACK
 
 __all__ = ["CUT", "AsgiApp"]
 

@@ -36,7 +36,7 @@ from workbench.simulator.reception import (
     authorize,
     digest_of,
 )
-from workbench.simulator.slots import Place, Slots
+from workbench.simulator.slots import SLACK, Place, Slots
 from workbench.simulator.store import Shelf
 from workbench.wire.anthropic import AnthropicDialect
 from workbench.wire.dialect import Dialect, WireError, encode_json, milliseconds
@@ -46,7 +46,6 @@ __all__ = ["Engine"]
 
 DIALECTS: dict[str, Dialect] = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
 _ROUTERS = {"openai": Router(openai_api.ROUTES), "anthropic": Router(anthropic_api.ROUTES)}
-_SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
 
 
 class Engine:
@@ -155,7 +154,7 @@ class Engine:
         Returns:
             the queued exchanges that will now start earlier than planned.
         """
-        if exchange.cancelled_at is not None or now >= exchange.complete_at - _SLACK:
+        if exchange.cancelled_at is not None or now >= exchange.complete_at - SLACK:
             return []
         exchange.cancelled_at = now
         if exchange.model is None or exchange.schedule is None:

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 
 from workbench.simulator.log import Outcome, RequestRecord
 from workbench.simulator.models import Gaps, ModelProfile
-from workbench.simulator.slots import Place
+from workbench.simulator.slots import SLACK, Place
 
 __all__ = ["Breakage", "Exchange", "Job", "Part", "Schedule"]
-
-_SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
 
 
 class Breakage(enum.Enum):
@@ -124,20 +122,20 @@ class Exchange(Place):
     @property
     def given_up(self) -> bool:
         """Whether the client went before the answer was complete, or had gone wrong."""
-        return self.cancelled_at is not None and self.cancelled_at < self.start + self.spoilt_offset - _SLACK
+        return self.cancelled_at is not None and self.cancelled_at < self.start + self.spoilt_offset - SLACK
 
     def has_begun(self, now: float) -> bool:
         """Whether by `now` the model has begun to answer a client that was still there."""
-        first = math.inf if self.schedule is None else self.place.start + self.schedule.first - _SLACK
+        first = math.inf if self.schedule is None else self.place.start + self.schedule.first - SLACK
         return now >= first and self.gone_at >= first
 
     def complete(self, now: float) -> bool:
         """Whether at `now` the answer has come to its end, as it should."""
-        return self.outcome == "ok" and self.cancelled_at is None and now >= self.end - _SLACK
+        return self.outcome == "ok" and self.cancelled_at is None and now >= self.end - SLACK
 
     def under_way(self, now: float) -> bool:
         """Whether at `now` the answer is still to be completed, and its client still there."""
-        return now < min(self.place.end, self.gone_at) - _SLACK
+        return now < min(self.place.end, self.gone_at) - SLACK
 
     def deliver(self, offset: float, part: bytes | Breakage) -> None:
         """Answer by a single part, which is due with its head."""
@@ -160,7 +158,7 @@ class Exchange(Place):
     def record(self, now: float) -> RequestRecord:
         """What the log says of this exchange at `now`; instants to the nanosecond, as clocks tell time."""
         end = self.complete_at if self.cancelled_at is None else self.cancelled_at
-        in_flight = not self.delivered and self.cancelled_at is None and now < end - _SLACK
+        in_flight = not self.delivered and self.cancelled_at is None and now < end - SLACK
         end = round(now if in_flight else end, 9)
         until = end
         if self.job:  # of which more may be known than at the last reading of the clock
@@ -180,7 +178,7 @@ class Exchange(Place):
             first_token=tokens[0] if tokens else None,
             tokens=tokens,
             ended=end,
-            status=None if end < self.start + self.head_offset - _SLACK else self.status,
+            status=None if end < self.start + self.head_offset - SLACK else self.status,
             outcome="in flight" if in_flight else "cancelled" if self.given_up else self.outcome,
             error=None if in_flight or self.given_up else self.error,
             input_tokens=self.input_tokens,

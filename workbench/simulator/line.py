@@ -15,10 +15,9 @@ from workbench.clock import Timeline, date
 from workbench.simulator.engine import Engine
 from workbench.simulator.exchange import Breakage, Exchange
 from workbench.simulator.reception import HttpRequest
+from workbench.simulator.slots import SLACK
 
-__all__ = ["SLACK", "Delivery", "Line", "head_due", "pause"]
-
-SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
+__all__ = ["Delivery", "Line", "head_due", "pause"]
 
 
 class Line:

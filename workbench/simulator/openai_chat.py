@@ -6,7 +6,7 @@ import random
 import re
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from workbench.messages import Completion, Message, Request
 from workbench.simulator.asking import generate
@@ -29,9 +29,6 @@ _IMAGINED_TOKENS = 20
 
 class _Update(WireModel):
     metadata: Metadata | None
-
-
-_UPDATE = TypeAdapter(_Update)
 
 
 def _create(engine: Engine, visit: Visit) -> None:
@@ -77,7 +74,7 @@ def _imagine(engine: Engine, identity: str) -> dict[str, Any]:
 
 
 def _list(engine: Engine, visit: Visit) -> None:
-    query = {name: values[-1] for name, values in visit.query().items()}
+    query = visit.query()
     noted: dict[str, str] = {
         match[1]: value for name, value in query.items() if (match := _FILTER.fullmatch(name))
     }
@@ -96,7 +93,7 @@ def _retrieve(engine: Engine, visit: Visit) -> None:
 def _update(engine: Engine, visit: Visit) -> None:
     item = _stored(engine, visit)
     try:
-        update = _UPDATE.validate_python(visit.json())
+        update = _Update.model_validate(visit.json())
     except ValidationError as error:
         raise refusal(error) from error
     item.body["metadata"] = update.metadata or {}

@@ -34,7 +34,7 @@ def list_page(
     Raises:
         WireError: the limit or the order is wrong.
     """
-    query = {name: values[-1] for name, values in visit.query().items()}
+    query = visit.query()
     given = query.get("order", order)
     if given not in ("asc", "desc"):
         message = f"Invalid value: '{given}'. Supported values are: 'asc' and 'desc'."
@@ -52,12 +52,8 @@ def list_page(
 
 def encode_page(rows: list[dict[str, Any]], *, more: bool = False) -> dict[str, Any]:
     """A page of objects; `more`: others follow."""
-    ids = (
-        {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]}
-        if rows
-        else {"first_id": None, "last_id": None}
-    )
-    return {"object": "list", "data": rows, **ids, "has_more": more}
+    first, last = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
+    return {"object": "list", "data": rows, "first_id": first, "last_id": last, "has_more": more}
 
 
 def _limit(text: str | None, lenient: bool) -> int:

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.simulator.exchange import Exchange
+from workbench.simulator.slots import SLACK
 from workbench.wire.dialect import Prefix
 
 __all__ = ["PromptCache"]
-
-_SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
 
 
 @dataclass(slots=True)
@@ -27,7 +26,7 @@ class _Entry:
         return not self.is_forgotten(now) and any(maker.has_begun(now) for maker in self.makers)
 
     def is_forgotten(self, now: float) -> bool:
-        return now > self.used_at + self.keep_seconds + _SLACK
+        return now > self.used_at + self.keep_seconds + SLACK
 
 
 class PromptCache:

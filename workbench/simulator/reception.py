@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from workbench.messages import Request
 from workbench.simulator.exchange import Exchange
 from workbench.simulator.models import ModelProfile
 from workbench.tokens import count
-from workbench.wire.dialect import Dialect, Format, WireError, compact
+from workbench.wire.dialect import MESSAGE_TOKENS, Dialect, Format, WireError, canonical, compact
 
 if TYPE_CHECKING:
     from workbench.simulator.engine import Engine
@@ -42,13 +42,11 @@ def _no_constant(name: str) -> Any:
 
 
 _PARSE = json.JSONDecoder(parse_constant=_no_constant).decode
-_CANONICAL = json.JSONEncoder(sort_keys=True).encode
 # They do not change what the answer says.
 _HOW_IT_IS_SENT = (
     *("stream", "stream_options", "background", "store", "metadata"),
     *("logprobs", "top_logprobs"),
 )
-_MESSAGE_TOKENS = 4  # what the chat format adds to each message
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +102,13 @@ class Visit:
             raise WireError("invalid_request", f"The body must be a JSON object, got {data[:40].decode()!r}.")
         return body
 
-    def query(self) -> dict[str, list[str]]:
-        """The parameters behind the question mark."""
-        return parse_qs(self.request.query, keep_blank_values=True)
+    def query(self) -> dict[str, str]:
+        """The parameters behind the question mark; of one that is given twice the last."""
+        return dict(parse_qsl(self.request.query, keep_blank_values=True))
 
     def digest(self, body: Mapping[str, Any]) -> str:
         """A digest of what is asked, which does not depend on how the answer is to be sent."""
-        return digest_of(_CANONICAL({k: v for k, v in body.items() if k not in _HOW_IT_IS_SENT}), 16)
+        return digest_of(canonical({k: v for k, v in body.items() if k not in _HOW_IT_IS_SENT}), 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +182,7 @@ def authorize(key: str, scope: str, keys: Keys | None) -> None:
 
 def input_tokens(request: Request) -> int:
     """How many tokens the model reads: messages, documents, its own tool calls, and what tools there are."""
-    tokens = count(request.text) + _MESSAGE_TOKENS * len(request.messages)
+    tokens = count(request.text) + MESSAGE_TOKENS * len(request.messages)
     for tool in request.tools:
         tokens += count(compact(tool.model_dump()))
     for message in request.messages:

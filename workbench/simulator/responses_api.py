@@ -25,6 +25,7 @@ from workbench.simulator.models import ModelProfile
 from workbench.simulator.openai_lists import list_page
 from workbench.simulator.prose import write
 from workbench.simulator.reception import Route, Visit, digest_of, input_tokens
+from workbench.simulator.slots import SLACK
 from workbench.simulator.store import Item, Shelf
 from workbench.simulator.streaming import StreamFaults
 from workbench.simulator.work import Work
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES"]
 
-_SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
 _REFERENCE = "item_reference"
 _MADE_UP_TOKENS, _MADE_UP_DATE = 20, 1_735_689_600
 
@@ -63,7 +63,7 @@ class _Stored(Item):
     def shown(self, now: float) -> dict[str, Any]:
         """The response as it is at `now`."""
         job = self.job
-        if job is None or job.end <= min(now + _SLACK, job.stopped_at):
+        if job is None or job.end <= min(now + SLACK, job.stopped_at):
             return self.body
         if job.stopped_at <= now:
             return unfinished(self.body, "cancelled")
@@ -221,10 +221,10 @@ def _make_up(engine: Engine, visit: Visit, identity: str) -> _Stored:
 
 def _retrieve(engine: Engine, visit: Visit) -> None:
     stored, query = _find(engine, visit, visit.parameters["id"]), visit.query()
-    if query.get("stream", [""])[-1] != "true":
+    if query.get("stream") != "true":
         engine.reply(visit, stored.shown(visit.now))
         return
-    after = query.get("starting_after", ["-1"])[-1]
+    after = query.get("starting_after", "-1")
     if not re.fullmatch("-?[0-9]{1,9}", after):
         message = f"Invalid type for 'starting_after': expected an integer, but got '{after}' instead."
         raise WireError("invalid_request", message, param="starting_after", code="invalid_type")
@@ -248,7 +248,7 @@ def _cancel(engine: Engine, visit: Visit) -> None:
     stored = _find(engine, visit, visit.parameters["id"])
     if (job := stored.job) is None:
         raise WireError("invalid_request", "Cannot cancel a synchronous response.")
-    if visit.now < job.over - _SLACK and stored.model is not None:
+    if visit.now < job.over - SLACK and stored.model is not None:
         engine.stop(visit, stored.model, job)
     engine.reply(visit, stored.shown(visit.now))
 

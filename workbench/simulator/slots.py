@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Generic, TypeVar
 
-__all__ = ["Place", "Slots"]
+__all__ = ["SLACK", "Place", "Slots"]
 
-_SLACK = 1e-9  # seconds: who comes in the very nanosecond in which a place becomes free does not queue
+SLACK = 1e-9  # seconds: two readings of a float clock that close are one instant
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -41,7 +41,7 @@ class Slots(Generic[P]):
     def admit(self, place: P, now: float) -> None:
         """Plan `place`: it starts as soon as one is free, after all who came before."""
         free = self._free[0]
-        place.start = free if free > now + _SLACK else now
+        place.start = free if free > now + SLACK else now
         place.end = place.start + place.duration
         heapreplace(self._free, place.end)
         self._places.append(place)

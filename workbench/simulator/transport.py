@@ -16,8 +16,9 @@ import httpx2
 
 from workbench.clock import Alarm, now, sleep
 from workbench.simulator.exchange import Breakage
-from workbench.simulator.line import SLACK, Delivery, Line, head_due, pause
+from workbench.simulator.line import Delivery, Line, head_due, pause
 from workbench.simulator.reception import HttpRequest
+from workbench.simulator.slots import SLACK
 
 __all__ = ["AsyncTransport", "SyncTransport"]
 

@@ -8,7 +8,6 @@ API keeps a prompt up to each breakpoint, and looks for one that it kept there o
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from workbench.tokens import count
 from workbench.wire.anthropic_blocks import Part, ToolResultBlock, blocks_of
 from workbench.wire.anthropic_body import Prompt
-from workbench.wire.dialect import Prefix, WireError
+from workbench.wire.dialect import MESSAGE_TOKENS, Prefix, WireError, canonical
 
 __all__ = ["LONG", "find_prefixes"]
 
@@ -24,8 +23,6 @@ LONG = 3600.0  # seconds
 _TTL = {"5m": 300.0, "1h": LONG}
 _LOOKBACK = 20
 _BREAKPOINTS = 4
-_MESSAGE_TOKENS = 4  # what the chat format adds to each message
-_CANONICAL = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ def find_prefixes(wire: Prompt, body: Mapping[str, Any]) -> tuple[Prefix, ...]:
     wanted = {seen for index in kept for seen in range(index - _LOOKBACK + 1, index + 1)}
     prefixes, digest, tokens = [], hashlib.blake2b(digest_size=16), 0
     for index, piece in enumerate(pieces if kept else ()):
-        digest.update(_CANONICAL(_plain(piece.raw)).encode())
+        digest.update(canonical(_plain(piece.raw)).encode())
         tokens += piece.head + count(piece.block.read)
         if index in wanted:
             prefixes.append(Prefix(digest.hexdigest(), tokens, kept.get(index, 0)))
@@ -79,7 +76,7 @@ def _pieces(wire: Prompt, body: Mapping[str, Any]) -> Iterator[_Piece]:
     for i, tool in enumerate(wire.tools or ()):
         yield _Piece(f"tools.{i}", tool, body["tools"][i])
     for i, block in enumerate(blocks_of(wire.system or ())):
-        yield _Piece(f"system.{i}", block, _raw(body["system"], i), 0 if i else _MESSAGE_TOKENS)
+        yield _Piece(f"system.{i}", block, _raw(body["system"], i), 0 if i else MESSAGE_TOKENS)
     # "Changes to tool_choice, to thinking … invalidate the messages' cache": they change how these are read.
     settings = {name: body.get(name) for name in ("tool_choice", "thinking", "output_config", "speed")}
     for i, message in enumerate(wire.messages):
@@ -89,7 +86,7 @@ def _pieces(wire: Prompt, body: Mapping[str, Any]) -> Iterator[_Piece]:
             if j:
                 yield _Piece(place, part, raw)
             else:
-                yield _Piece(place, part, {"role": message.role, **settings, **raw}, _MESSAGE_TOKENS)
+                yield _Piece(place, part, {"role": message.role, **settings, **raw}, MESSAGE_TOKENS)
 
 
 def _raw(content: str | list[dict[str, Any]], index: int) -> dict[str, Any]:

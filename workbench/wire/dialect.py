@@ -16,6 +16,7 @@ from workbench.events import Event
 from workbench.messages import Completion, Request
 
 __all__ = [
+    "MESSAGE_TOKENS",
     "Call",
     "Dialect",
     "Encoder",
@@ -25,11 +26,16 @@ __all__ = [
     "LimitState",
     "Prefix",
     "WireError",
+    "canonical",
     "compact",
     "encode_json",
     "milliseconds",
+    "takes_free_text",
     "text_of",
 ]
+
+MESSAGE_TOKENS = 4
+"""What the chat format adds to each message."""
 
 _ROUNDING = 1e-6  # a float's error; far below a unit, and below a nanosecond in milliseconds
 
@@ -233,6 +239,9 @@ def first_error(error: ValidationError) -> tuple[str, tuple[int | str, ...], str
     return best["type"], best["loc"], best["msg"]
 
 
+canonical = json.JSONEncoder(sort_keys=True).encode
+"""JSON that is the same for equal values."""
+
 compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """JSON without white space, characters as they are."""
 
@@ -248,6 +257,11 @@ def encode_json(value: object) -> bytes:
 def milliseconds(seconds: float) -> int:
     """Whole milliseconds, rounded up: after them a wait of `seconds` is over."""
     return math.ceil(seconds * 1000 - _ROUNDING)
+
+
+def takes_free_text(request: Request, name: str | None) -> bool:
+    """Whether the tool of that name does, in place of JSON."""
+    return any(tool.free_text for tool in request.tools if tool.name == name)
 
 
 def text_of(content: str | Sequence[Any] | None) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from workbench.tokens import count
 from workbench.wire.dialect import WireError, WireModel
@@ -53,9 +53,6 @@ class _Body(WireModel):
     encoding_format: Literal["float", "base64"] | None = None
 
 
-_BODY = TypeAdapter(_Body)
-
-
 def decode_embedding_request(body: Any) -> EmbeddingCall:
     """Understand the JSON of ``POST /embeddings``.
 
@@ -63,7 +60,7 @@ def decode_embedding_request(body: Any) -> EmbeddingCall:
         WireError: it is wrong.
     """
     try:
-        wire = _BODY.validate_python(body)
+        wire = _Body.model_validate(body)
     except ValidationError as error:
         raise refusal(error) from error
     inputs = _inputs(wire.input)

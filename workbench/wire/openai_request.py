@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from workbench.messages import Message, Request, ResponseFormat, Tool, ToolCall
-from workbench.wire.dialect import Call, WireError, text_of
+from workbench.wire.dialect import Call, WireError, takes_free_text, text_of
 from workbench.wire.openai_body import (
     AllowedTools,
     Body,
@@ -23,14 +23,13 @@ from workbench.wire.openai_body import (
 )
 from workbench.wire.openai_cache import find_prefixes
 
-__all__ = ["EFFORTS", "decode_request", "encode_call", "encode_request"]
+__all__ = ["EFFORTS", "decode_request", "effort_of", "encode_call", "encode_request"]
 
 EFFORTS = {"minimal": 16, "low": 64, "medium": 256, "high": 1024, "xhigh": 2048, "max": 4096}
 """What a model may think with each reasoning effort, in tokens; with "none" it does not."""
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _NO_OPTIONS = StreamOptions()
-_BODY = TypeAdapter(Body)
 
 
 def decode_request(body: Any, *, lenient: bool = False) -> Call:
@@ -46,7 +45,7 @@ def decode_request(body: Any, *, lenient: bool = False) -> Call:
     if lenient:
         body = {name: value for name, value in body.items() if value or name not in _LIMITS}
     try:
-        wire = _BODY.validate_python(body)
+        wire = Body.model_validate(body)
         if not lenient:
             _check_options(wire)
         _check_tools(wire.messages)
@@ -203,10 +202,14 @@ def encode_request(request: Request) -> dict[str, Any]:
         arguments["stop"] = list(request.stop)
     if request.temperature is not None:
         arguments["temperature"] = request.temperature
-    if (thinking := request.thinking_tokens) is not None:
-        enough = (effort for effort, tokens in EFFORTS.items() if tokens >= thinking)
-        arguments["reasoning_effort"] = next(enough, "max")
+    if request.thinking_tokens is not None:
+        arguments["reasoning_effort"] = effort_of(request.thinking_tokens)
     return arguments
+
+
+def effort_of(tokens: int) -> str:
+    """The least effort that allows `tokens` of thinking."""
+    return next((effort for effort, allowed in EFFORTS.items() if tokens <= allowed), "max")
 
 
 def _typed(tool: Tool, value: dict[str, Any]) -> dict[str, Any]:
@@ -232,7 +235,7 @@ def _encode_message(message: Message, request: Request) -> dict[str, Any]:
 
 def encode_call(call: ToolCall, request: Request) -> dict[str, object]:
     """A tool call, as it stands in a request and in an answer; `request` knows its tool."""
-    if any(tool.free_text for tool in request.tools if tool.name == call.name):
+    if takes_free_text(request, call.name):
         return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
     function = {"name": call.name, "arguments": call.arguments}
     return {"id": call.id, "type": "function", "function": function}

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.messages import Completion, Message, StopReason, ToolCall, Usage
-from workbench.wire.dialect import Call
+from workbench.wire.dialect import Call, takes_free_text
 from workbench.wire.openai_logprobs import encode_tokens
 from workbench.wire.responses_items import seal
 from workbench.wire.responses_shapes import (
     call_item,
-    is_custom,
     item_id,
     message_item,
     reasoning_item,
@@ -98,7 +97,7 @@ def _encode_output(call: Call, completion: Completion) -> list[dict[str, Any]]:
             part = text_part(completion.text, encode_tokens(call, completion.text))
         output.append(message_item(item_id("msg", completion.id, len(output)), part))
     for tool_call in completion.tool_calls:
-        custom = is_custom(call.request, tool_call.name)
+        custom = takes_free_text(call.request, tool_call.name)
         output.append(call_item(completion.id, len(output), tool_call, custom=custom))
     if completion.stop_reason in _REASONS and output and output[-1]["type"] != "reasoning":
         output[-1]["status"] = "incomplete"

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, TypeAdapter
 
 from workbench.messages import Message, Request, ToolCall
-from workbench.wire.dialect import WireError, WireModel, compact, text_of
-from workbench.wire.responses_shapes import is_custom, summary_part
+from workbench.wire.dialect import WireError, WireModel, compact, takes_free_text, text_of
+from workbench.wire.responses_shapes import summary_part
 
 __all__ = ["TAGS", "Item", "decode_items", "encode_messages", "seal"]
 
@@ -217,7 +217,7 @@ def encode_messages(request: Request) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     custom: set[str] = set()  # the calls of tools that take free text
     for message in request.messages:
-        custom |= {call.id for call in message.tool_calls if is_custom(request, call.name)}
+        custom |= {call.id for call in message.tool_calls if takes_free_text(request, call.name)}
         items += _encode_message(message, custom)
     return items
 

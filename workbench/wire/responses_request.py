@@ -14,7 +14,7 @@ from workbench.messages import Message, Request, ResponseFormat, Tool
 from workbench.wire.dialect import Call, WireError
 from workbench.wire.openai_body import refusal
 from workbench.wire.openai_cache import find_prefixes
-from workbench.wire.openai_request import EFFORTS
+from workbench.wire.openai_request import EFFORTS, effort_of
 from workbench.wire.responses_body import TAGS, Body, CompactBody, OwnTool, TextFormat
 from workbench.wire.responses_items import Item, decode_items, encode_messages
 
@@ -49,7 +49,7 @@ _ECHOED: dict[str, Any] = {  # what a response repeats of its request, and what 
 }
 
 
-_BODY, _COMPACT, _ITEMS = TypeAdapter(Body), TypeAdapter(CompactBody), TypeAdapter(list[Item])
+_ITEMS = TypeAdapter(list[Item])
 
 
 def decode_request(body: Any, history: Sequence[dict[str, Any]] = ()) -> Call:
@@ -64,7 +64,7 @@ def decode_request(body: Any, history: Sequence[dict[str, Any]] = ()) -> Call:
     """
     given, whole = _normalized(body)
     try:
-        wire = _BODY.validate_python(whole)
+        wire = Body.model_validate(whole)
         request = _decode(wire, _messages(wire, history))
     except ValidationError as error:
         raise refusal(error, TAGS) from error
@@ -96,7 +96,7 @@ def decode_compact(body: Any, history: Sequence[dict[str, Any]] = ()) -> Call:
     """
     _, whole = _normalized(body)
     try:
-        wire = _COMPACT.validate_python(whole)
+        wire = CompactBody.model_validate(whole)
         messages = _messages(wire, history)
         ask = Message(role="user", content=_SUMMARIZE)
         return Call(Request(model=wire.model, messages=(*messages, ask)), options={"messages": messages})
@@ -213,7 +213,7 @@ def encode_request(request: Request) -> dict[str, Any]:
         schema = {"name": wanted.name, "schema": dict(wanted.json_schema), "strict": True}
         arguments["text"] = {"format": {"type": "json_schema", **schema}}
     if request.thinking_tokens is not None:
-        arguments["reasoning"] = {"effort": _effort(request.thinking_tokens), "summary": "auto"}
+        arguments["reasoning"] = {"effort": effort_of(request.thinking_tokens), "summary": "auto"}
         arguments["include"] = ["reasoning.encrypted_content"]
     if request.max_tokens is not None:
         arguments["max_output_tokens"] = request.max_tokens
@@ -230,8 +230,3 @@ def _encode_tool(tool: Tool) -> dict[str, Any]:
     described = {**_typed(tool), "description": tool.description}
     # By default these functions are strict, which not every schema can be.
     return described if tool.free_text else {**described, "parameters": tool.parameters, "strict": False}
-
-
-def _effort(tokens: int) -> str:
-    """The least effort that allows `tokens` of thinking."""
-    return next((effort for effort, allowed in EFFORTS.items() if tokens <= allowed), "max")

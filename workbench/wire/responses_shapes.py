@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from workbench.messages import Request, ToolCall
+from workbench.messages import ToolCall
 
 __all__ = [
     "call_item",
     "identify",
-    "is_custom",
     "item_id",
     "message_item",
     "reasoning_item",
@@ -70,11 +69,6 @@ def call_item(
         "name": call.name,
         name: call.arguments,
     }
-
-
-def is_custom(request: Request, name: str | None) -> bool:
-    """Whether the tool of that name takes free text."""
-    return any(tool.free_text for tool in request.tools if tool.name == name)
 
 
 def reasoning_item(identity: str, summary: str, encrypted: str | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from workbench.events import (
 )
 from workbench.messages import ToolCall
 from workbench.wire import sse
-from workbench.wire.dialect import Call, compact
+from workbench.wire.dialect import Call, compact, takes_free_text
 from workbench.wire.openai_logprobs import encode_token, encode_tokens
 from workbench.wire.responses_answer import (
     decode_completion,
@@ -31,7 +31,6 @@ from workbench.wire.responses_answer import (
 )
 from workbench.wire.responses_shapes import (
     call_item,
-    is_custom,
     item_id,
     message_item,
     reasoning_item,
@@ -143,7 +142,7 @@ class StreamEncoder:
 
     def _start_call(self, event: ToolCallDelta) -> bytes:
         call = ToolCall(id=event.id or "", name=event.name or "")
-        custom = is_custom(self._call.request, event.name)
+        custom = takes_free_text(self._call.request, event.name)
         item = call_item(self._id, self._index + 1, call, custom=custom, status="in_progress")
         return self._open(_INPUT if custom else _ARGUMENTS, item)
 
