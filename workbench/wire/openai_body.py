@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
-from workbench.messages import Tool, ToolCall
+from workbench.messages import Tool
 from workbench.wire.dialect import WireError, WireModel, first_error
 
 __all__ = [
@@ -55,24 +55,18 @@ class _Function(WireModel):
 class _FunctionCall(WireModel):
     id: str
     type: Literal["function"]
-    function: _Function
-
-    def decode(self) -> ToolCall:
-        return ToolCall(id=self.id, name=self.function.name, arguments=self.function.arguments)
+    called: _Function = Field(alias="function")
 
 
 class _Custom(WireModel):
     name: str
-    input: str
+    arguments: str = Field(alias="input")
 
 
 class _CustomCall(WireModel):
     id: str
     type: Literal["custom"]
-    custom: _Custom
-
-    def decode(self) -> ToolCall:
-        return ToolCall(id=self.id, name=self.custom.name, arguments=self.custom.input)
+    called: _Custom = Field(alias="custom")
 
 
 class ChatMessage(WireModel):
@@ -107,18 +101,12 @@ class _CustomTool(WireModel):
 
 class _Functions(WireModel):
     type: Literal["function"]
-    function: _FunctionTool
-
-    def decode(self) -> Tool:
-        return self.function.decode()
+    tool: _FunctionTool = Field(alias="function")
 
 
 class _Customs(WireModel):
     type: Literal["custom"]
-    custom: _CustomTool
-
-    def decode(self) -> Tool:
-        return self.custom.decode()
+    tool: _CustomTool = Field(alias="custom")
 
 
 class Named(WireModel):
@@ -129,20 +117,12 @@ class Named(WireModel):
 
 class _NamedFunction(WireModel):
     type: Literal["function"]
-    function: Named
-
-    @property
-    def name(self) -> str:
-        return self.function.name
+    tool: Named = Field(alias="function")
 
 
 class _NamedCustom(WireModel):
     type: Literal["custom"]
-    custom: Named
-
-    @property
-    def name(self) -> str:
-        return self.custom.name
+    tool: Named = Field(alias="custom")
 
 
 class _Allowed(WireModel):

@@ -135,13 +135,13 @@ def _decode_message(message: ChatMessage) -> Message:
     content = text_of(message.content) or message.refusal or ""
     if message.role == "function":
         return Message(role="tool", content=content, tool_call_id=_call_id(message.name))
-    calls = [call.decode() for call in message.tool_calls or ()]
+    called = [(call.id, call.called) for call in message.tool_calls or ()]
     if (old := message.function_call) is not None:
-        calls.append(ToolCall(id=_call_id(old.name), name=old.name, arguments=old.arguments))
+        called.append((_call_id(old.name), old))
     return Message(
         role="system" if message.role == "developer" else message.role,
         content=content,
-        tool_calls=tuple(calls),
+        tool_calls=tuple([ToolCall(id=id, name=c.name, arguments=c.arguments) for id, c in called]),
         tool_call_id=message.tool_call_id if message.role == "tool" else None,
     )
 
@@ -162,12 +162,12 @@ def _decode_tools(wire: Body) -> tuple[list[Tool], str]:
         called = wire.function_call
         tools = [function.decode() for function in wire.functions or ()]
         return tools, called.name if isinstance(called, Named) else called or "auto"
-    tools = [tool.decode() for tool in wire.tools or ()]
+    tools = [given.tool.decode() for given in wire.tools or ()]
     choice = wire.tool_choice
     if isinstance(choice, AllowedTools):
-        allowed = {tool.name for tool in choice.allowed_tools.tools}
+        allowed = {named.tool.name for named in choice.allowed_tools.tools}
         return [tool for tool in tools if tool.name in allowed], choice.allowed_tools.mode
-    return tools, choice if isinstance(choice, str) else choice.name if choice else "auto"
+    return tools, choice if isinstance(choice, str) else choice.tool.name if choice else "auto"
 
 
 def _decode_format(wanted: WireFormat | None) -> ResponseFormat | None:
