@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
@@ -202,6 +202,7 @@ def test_a_long_waterfall_says_what_it_leaves_out() -> None:
 
 
 @given(st.floats(1e-3, 1e4))
+@settings(max_examples=25)
 def test_five_per_cent_show(seconds: float) -> None:
     """A latency that changes by 5 % changes the digest, whatever its size; rounding noise does not."""
     texts = [
@@ -304,7 +305,8 @@ def test_all_texts_can_be_read_on_either_page(which: str, page: str, least: floa
 
 PICTURES = """
 import hashlib, tests.test_charts as t
-charts = [t.timeline(t.many(60)), t.in_flight(t.many(60), bound=20), t.waterfall(t.traced(), title="x")]
+log = t.many(40)
+charts = [t.timeline(log), t.in_flight(log, bound=20), t.waterfall(t.traced(), title="x")]
 print([(hashlib.sha256(c.png()).hexdigest(), repr(c)) for c in charts])
 """
 

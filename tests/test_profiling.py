@@ -220,8 +220,8 @@ PROGRAM = """
 kept = []
 def hash_chunks():
     total = 0
-    for i in range(1_000_000):
-        total += i * i % 7
+    for i in range(2_000_000):
+        total ^= i & 127
     return total
 def keep_everything():
     for i in range(20_000):
