@@ -628,7 +628,7 @@ def test_a_small_terminal_keeps_the_figures(monkeypatch: pytest.MonkeyPatch) -> 
         pane.finish("failed", 3.0, "ServerError: " + "long " * 50)
     before = len(screen.getvalue())
     view.end(3.0)
-    said = screen.getvalue()[before:]
+    said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()[before:])
     lines = [line for line in said.splitlines() if "failed  " in line]
     figures = [["✗", "failed", "1", "1.25", str(number)] for number in range(12)]
     assert [line.split()[:5] for line in lines] == figures
