@@ -14,6 +14,7 @@ import nbformat
 import pytest
 
 from tools.notebooks import execute
+from workbench.charts import Chart
 from workbench.cli import main
 from workbench.errors import ConfigurationError
 from workbench.practice.desk import Practice
@@ -215,12 +216,15 @@ def test_watching_judges_each_saved_version(store: Store, tmp_path: Path) -> Non
 def test_the_desk_shows_what_was_done(store: Store) -> None:
     """The charts' digests, the table and the report tell of the same attempts."""
     desk = Practice()
-    assert repr(desk.history()) == "history: 0 attempts, 0 passed"
+    assert "Nothing to draw yet" in repr(desk.history())
+    assert repr(desk.progress()) == repr(desk.history())
     session = desk.interview(30)
     now = datetime.now(UTC)
     store.record(session.slugs[0], "x", passed=True, mistake="", now=now, minutes=20)
     assert f"{session.slugs[0]}: solved after 0 minutes, score 100" in desk.report()
     assert repr(desk.progress()) == "progress: 1 of 1 tasks that were tried are solved"
     assert repr(desk.history()) == "history: 1 attempts, 1 passed"
-    assert desk.history().png()
+    history = desk.history()
+    assert isinstance(history, Chart)
+    assert history.png()
     assert desk.interview(30).number == session.number + 1

@@ -12,7 +12,7 @@ from workbench import clock
 from workbench.practice.exercise import Exercise, names
 from workbench.practice.session import draw
 from workbench.practice.store import Session, Store
-from workbench.practice.task import write_notebook
+from workbench.practice.task import Markdown, write_notebook
 
 if TYPE_CHECKING:
     from workbench.charts import Chart
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Practice"]
 
 _ANY = "any"
+_NOTHING = Markdown("Nothing to draw yet: it begins with your first `task.check()`.")
 
 
 class Practice:
@@ -101,17 +102,19 @@ class Practice:
             lines += [f"  {slug}: {_result(session, slug, attempts)}" for slug in session.slugs]
         return "\n".join(lines)
 
-    def progress(self) -> Chart:
-        """A chart: the best score of each task that was tried."""
+    def progress(self) -> Chart | Markdown:
+        """A chart: the best score of each task that was tried; a sentence while there is none."""
         from workbench.practice.views import progress
 
-        return progress(self.store.attempts())
+        attempts = self.store.attempts()
+        return progress(attempts) if attempts else _NOTHING
 
-    def history(self) -> Chart:
-        """A chart: the score of each attempt, day by day."""
+    def history(self) -> Chart | Markdown:
+        """A chart: the score of each attempt, day by day; a sentence while there is none."""
         from workbench.practice.views import history
 
-        return history(self.store.attempts())
+        attempts = self.store.attempts()
+        return history(attempts) if attempts else _NOTHING
 
     def __repr__(self) -> str:
         rows = self.table()

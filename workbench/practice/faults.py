@@ -27,7 +27,7 @@ def fault_of(error: BaseException) -> Fault:
     """What to tell of an error, and of the learner's line from which it came."""
     if isinstance(error, Fault):
         return error
-    if isinstance(error, SyntaxError) and error.filename == LEARNER:
+    if isinstance(error, SyntaxError) and error.filename in (LEARNER, None):  # null bytes have none
         return Fault("a syntax error", f"line {error.lineno}: {error.msg}: {(error.text or '').strip()}")
     if isinstance(error, MemoryError):
         return Fault(

@@ -17,7 +17,7 @@ from workbench.practice.report import Report, check_program
 from workbench.practice.sandbox import Sandbox
 from workbench.practice.store import Store
 
-__all__ = ["Task", "write_notebook", "write_program"]
+__all__ = ["Markdown", "Task", "write_notebook", "write_program"]
 
 sandbox = functools.cache(Sandbox)  # one for this process
 
