@@ -447,6 +447,8 @@ def test_interrupted_on_the_wall_clock() -> None:
     code = """
 import asyncio, os, signal, workbench
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins without one
+
 async def fn(item):
     if item == 1:
         await asyncio.sleep(0.1)
