@@ -26,7 +26,7 @@ from workbench.clock.current import Alarm, now, sleep, virtual_loop
 from workbench.clock.turns import REAL_SHUTDOWN, REAL_SUBMIT
 from workbench.clock.worker import HERE, REAL_WAIT, StoppedError
 
-__all__ = ["in_virtual_time"]
+__all__ = ["in_real_time", "in_virtual_time"]
 
 _HELPERS = ("asyncio", "concurrent", "multiprocessing")  # threads of theirs wait for the operating system
 _REAL_START, _REAL_JOIN = threading.Thread.start, threading.Thread.join
@@ -52,16 +52,23 @@ def _wait(condition: Any, timeout: float | None = None) -> bool:
     return alarm._rung.is_set()
 
 
+@contextlib.contextmanager
+def in_real_time() -> Iterator[None]:
+    """Let what this thread waits for in this block be a thread that is on no virtual clock."""
+    HERE.starting = True
+    try:
+        yield
+    finally:
+        HERE.starting = False
+
+
 def _start(thread: threading.Thread) -> None:
     loop = virtual_loop()
     caller = sys._getframe(1).f_globals.get("__name__", "")
     adopts = loop is not None and not caller.startswith(_HELPERS) and not thread.is_alive()
     worker = loop._adopt(thread) if loop and adopts else None
-    HERE.starting = True  # there is a thread at once, in real time
-    try:
+    with in_real_time():  # there is a thread at once
         _REAL_START(thread)
-    finally:
-        HERE.starting = False
     if loop and worker:
         loop._tell(lambda: loop._turns.append(worker))
 
