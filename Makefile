@@ -45,7 +45,7 @@ lab: $(stamp) ## JupyterLab on the notebooks, for this machine only
 test: $(stamp) ## everything: lint, types, tests, notebooks, browser
 	@$(MAKE) --no-print-directory tests # alone: some of them meet real clocks and sockets
 	@echo 'Two checks at a time now, each shown when it is over: three minutes.'
-	@$(MAKE) --no-print-directory --keep-going $(abreast) browser stored lint
+	@$(MAKE) --no-print-directory --keep-going $(abreast) lint browser stored
 
 tests: $(stamp) ## the tests alone
 	$(call step,tests,pytest --numprocesses=2 --dist=loadfile)

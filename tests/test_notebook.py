@@ -160,6 +160,21 @@ def test_a_cell_runs_in_virtual_time(kernel: Kernel) -> None:
     assert outcome.seconds < 2
 
 
+def test_a_busy_kernel_takes_no_virtual_time(kernel: Kernel) -> None:
+    """However late the thread that sends outputs is, they keep their order, and the clock stands still."""
+    outcome = kernel.run("""\
+        %%virtual
+        import sys, time
+        import workbench as wb
+        sys.stdout.pub_thread.schedule(lambda: time.sleep(0.2))
+        print("one")
+        display("two")
+        wb.now()
+        """)
+    shown = [each.get("text") or each["data"]["text/plain"] for each in outcome.outputs]
+    assert shown == ["one\n", "'two'", "0.0"]
+
+
 def test_a_cell_may_await_in_every_way(shell: Any) -> None:
     """`await`, `async for`, `async with` and asynchronous comprehensions stand at the top level."""
     result = run(

@@ -37,7 +37,6 @@ from IPython.core.error import UsageError
 from jupyter_client.jsonutil import json_default
 
 from workbench import clock, scratch
-from workbench.clock.threads import in_real_time
 from workbench.redaction import RedactedText, Redactor
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
@@ -222,10 +221,6 @@ class _CleanStream:
     def write_rest(self) -> None:
         with self._lock:
             self._stream.write(self._text.end())
-
-    def flush(self) -> None:
-        with in_real_time():  # the kernel's own thread sends, and is on no virtual clock
-            self._stream.flush()
 
 
 @contextlib.contextmanager

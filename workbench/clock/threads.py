@@ -19,22 +19,34 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 from workbench.clock.current import Alarm, now, sleep, virtual_loop
 from workbench.clock.turns import REAL_SHUTDOWN, REAL_SUBMIT
-from workbench.clock.worker import HERE, REAL_WAIT, StoppedError
+from workbench.clock.worker import REAL_WAIT, StoppedError
 
-__all__ = ["in_real_time", "in_virtual_time"]
+__all__ = ["in_virtual_time"]
 
 _HELPERS = ("asyncio", "concurrent", "multiprocessing")  # threads of theirs wait for the operating system
 _REAL_START, _REAL_JOIN = threading.Thread.start, threading.Thread.join
 
 
+def _is_soon(frame: FrameType | None) -> bool:
+    """Whether who waits here, waits for what comes at once, in real time.
+
+    That is a thread's start, and the kernel's own thread, which sends the outputs and is on no virtual clock.
+    """
+    while frame and frame.f_globals.get("__name__") == "threading":
+        frame = frame.f_back
+    return frame is not None and (
+        frame.f_code is _start.__code__ or frame.f_globals.get("__name__", "").startswith("ipykernel")
+    )
+
+
 def _wait(condition: Any, timeout: float | None = None) -> bool:
     loop = virtual_loop()
-    if loop is None or getattr(HERE, "starting", False) or (timeout is not None and timeout <= 0):
+    if loop is None or (timeout is not None and timeout <= 0) or _is_soon(sys._getframe(1)):
         return REAL_WAIT(condition, timeout)
     if not condition._is_owned():
         raise RuntimeError("cannot wait on un-acquired lock")
@@ -52,23 +64,12 @@ def _wait(condition: Any, timeout: float | None = None) -> bool:
     return alarm._rung.is_set()
 
 
-@contextlib.contextmanager
-def in_real_time() -> Iterator[None]:
-    """Let what this thread waits for in this block be a thread that is on no virtual clock."""
-    HERE.starting = True
-    try:
-        yield
-    finally:
-        HERE.starting = False
-
-
 def _start(thread: threading.Thread) -> None:
     loop = virtual_loop()
     caller = sys._getframe(1).f_globals.get("__name__", "")
     adopts = loop is not None and not caller.startswith(_HELPERS) and not thread.is_alive()
     worker = loop._adopt(thread) if loop and adopts else None
-    with in_real_time():  # there is a thread at once
-        _REAL_START(thread)
+    _REAL_START(thread)
     if loop and worker:
         loop._tell(lambda: loop._turns.append(worker))
 

@@ -198,9 +198,8 @@ def _warm_up() -> None:
     simulator = Simulator(script=lambda request: "warm")
 
     async def ask() -> None:
-        messages: Any = [
-            {"role": "user", "content": "wärm?"}
-        ]  # the tokenizer prepares itself for other scripts
+        # The tokenizer prepares itself for other scripts when it first meets one.
+        messages: Any = [{"role": "user", "content": "wärm?"}]
         client = simulator.openai()
         await client.chat.completions.create(model=MODEL, messages=messages)
         async for _ in await client.chat.completions.create(model=MODEL, messages=messages, stream=True):

@@ -50,15 +50,11 @@ def _check(part: bytes | Breakage, request: httpx2.Request) -> bytes:
     return part
 
 
-def _whole(delivery: Delivery, request: httpx2.Request) -> httpx2.Response:
-    """An answer that does not stream, but is still to be read: transports around this one may listen in."""
-    exchange, body = delivery.exchange, httpx2.ByteStream(_check(delivery.whole(), request))
+def _response(delivery: Delivery, body: httpx2.AsyncByteStream | httpx2.SyncByteStream) -> httpx2.Response:
+    """An answer that is still to be read, also a whole one: transports around this one may listen in."""
+    exchange = delivery.exchange
     assert exchange.status is not None, "a connection that breaks has raised instead"
     return httpx2.Response(exchange.status, headers=exchange.headers, stream=body)
-
-
-def _streamed(delivery: Delivery, body: httpx2.AsyncByteStream | httpx2.SyncByteStream) -> httpx2.Response:
-    return httpx2.Response(200, headers=delivery.exchange.headers, stream=body)
 
 
 class _AsyncBody(httpx2.AsyncByteStream):
@@ -92,8 +88,8 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
         try:
             await head_due(delivery)
             if delivery.exchange.streams:
-                return _streamed(delivery, _AsyncBody(delivery, request))
-            response = _whole(delivery, request)
+                return _response(delivery, _AsyncBody(delivery, request))
+            response = _response(delivery, httpx2.ByteStream(_check(delivery.whole(), request)))
         except TimeoutError:
             delivery.close()
             raise _timeout(delivery, request) from None
@@ -139,8 +135,8 @@ class SyncTransport(httpx2.BaseTransport):
                 alarm.sleep(wait)
                 waiting[number] = alarm.ring
             if delivery.exchange.streams:
-                return _streamed(delivery, _SyncBody(delivery, request))
-            response = _whole(delivery, request)
+                return _response(delivery, _SyncBody(delivery, request))
+            response = _response(delivery, httpx2.ByteStream(_check(delivery.whole(), request)))
         except TimeoutError:
             delivery.close()
             raise _timeout(delivery, request) from None
